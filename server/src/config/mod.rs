@@ -1,0 +1,118 @@
+//! The configuration in force. Loading it (flag, environment, file, default) is in `load`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fetch::guard::EgressAllow;
+
+/// Every setting, with its default. Names, environment spellings and meanings are in
+/// `docs/configuration.md`, which is generated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Base of play URLs and Recommend links; from `listen` when `None`.
+    pub public_url: Option<String>,
+    pub data_dir: PathBuf,
+    pub database_url: Option<String>,
+    pub storage_url: Option<String>,
+    /// First account's key, when the operator chooses it.
+    pub access_key_id: Option<String>,
+    pub access_key_secret: Option<String>,
+    pub egress_allow: Vec<EgressAllow>,
+    /// Concurrent transfers of this node.
+    pub transfers: usize,
+    pub log: String,
+    pub log_json: bool,
+    /// Calls a second by operation, overriding the documented ones; 0 = no limit.
+    pub qps: BTreeMap<String, u32>,
+    /// DNS servers; the system's when empty.
+    pub resolvers: Vec<SocketAddr>,
+    pub extra_ca: Option<PathBuf>,
+    /// Bytes.
+    pub max_bytes: u64,
+    pub attempts: u32,
+    pub backoff: Duration,
+    pub backoff_max: Duration,
+    pub connect_timeout: Duration,
+    pub header_timeout: Duration,
+    pub stall_timeout: Duration,
+    /// Bytes a second, over `min_speed_window`.
+    pub min_speed: u64,
+    pub min_speed_window: Duration,
+    pub job_deadline: Duration,
+    pub lease: Duration,
+    /// Concurrent connections to one source host.
+    pub per_host: usize,
+    /// Concurrent transfers of one account; 0 = no limit.
+    pub per_account: usize,
+    /// Redirects followed for one source.
+    pub redirects: usize,
+    /// Leases of one job that may end without a word of their worker.
+    pub rescues: u32,
+    /// `UploadMediaByURL` calls of one account in one UTC day; 0 = no limit.
+    pub calls_per_day: u32,
+    /// Jobs of one account that may wait at once; 0 = no limit.
+    pub pending_jobs: u64,
+    /// How long a failed or cancelled job's record is kept.
+    pub retention: Duration,
+    /// How long running transfers may go on after SIGTERM.
+    pub drain: Duration,
+    /// Validity of play URLs whose caller did not say.
+    pub auth_timeout: Duration,
+    /// Bytes that must stay free on the disks of the store and the objects; below it submissions
+    /// are refused.
+    pub min_free: u64,
+    /// `ffprobe` program; looked up in PATH when `None`.
+    pub ffprobe: Option<PathBuf>,
+    /// Concurrent connections the API accepts.
+    pub connections: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        const GIB: u64 = 1 << 30;
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8710)),
+            public_url: None,
+            data_dir: PathBuf::from("./haulage-data"),
+            database_url: None,
+            storage_url: None,
+            access_key_id: None,
+            access_key_secret: None,
+            egress_allow: Vec::new(),
+            transfers: 64,
+            log: "info".to_owned(),
+            log_json: false,
+            qps: BTreeMap::new(),
+            resolvers: Vec::new(),
+            extra_ca: None,
+            max_bytes: 20 * GIB,
+            attempts: 5,
+            backoff: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+            min_speed: 1 << 10,
+            min_speed_window: Duration::from_secs(60),
+            job_deadline: DAY,
+            lease: Duration::from_secs(30),
+            per_host: 8,
+            per_account: 0,
+            redirects: 10,
+            rescues: 20,
+            calls_per_day: 200_000,
+            pending_jobs: 0,
+            retention: DAY * 366,
+            drain: Duration::from_secs(25),
+            auth_timeout: Duration::from_secs(3_600),
+            min_free: 64 * MIB,
+            ffprobe: None,
+            connections: 4_096,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Accounts and their access keys.
+
+use std::fmt;
+
+use super::time::Timestamp;
+
+/// An account: the unit of isolation, of fairness and of every rate limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AccountId(pub i64);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    pub id: AccountId,
+    /// Unique, chosen by the operator: 1 to [`NAME_LIMIT`] characters of `[A-Za-z0-9._-]`.
+    pub name: String,
+    pub enabled: bool,
+    pub created: Timestamp,
+}
+
+/// Longest account name, in characters.
+pub const NAME_LIMIT: usize = 64;
+
+/// Whether `name` may name an account.
+pub fn is_valid_name(name: &str) -> bool {
+    (1..=NAME_LIMIT).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyStatus {
+    Enabled,
+    Disabled,
+}
+
+/// An access key as the store keeps it. The secret is sealed (see `door::vault`): whoever reads
+/// the database alone cannot sign requests.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// `AccessKeyId` on the wire.
+    pub id: String,
+    pub account: AccountId,
+    pub sealed_secret: Vec<u8>,
+    pub status: KeyStatus,
+    pub created: Timestamp,
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessKey({}, {:?}, {:?})", self.id, self.account, self.status)
+    }
+}

@@ -1,0 +1,14 @@
+//! The rules of the product, as pure functions and plain values.
+//!
+//! Nothing here awaits, reads a clock, draws a random number or knows how it is stored or sent.
+//! `job` is the heart: the state machine that every store backend is measured against.
+
+pub mod account;
+pub mod fault;
+pub mod id;
+pub mod job;
+pub mod limiter;
+pub mod media;
+pub mod retry;
+pub mod source_url;
+pub mod time;

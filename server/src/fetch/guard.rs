@@ -1,0 +1,5 @@
+//! The egress firewall.
+
+/// One entry of `HAULAGE_EGRESS_ALLOW`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EgressAllow;

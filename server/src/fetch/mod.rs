@@ -1,0 +1,3 @@
+//! Bytes in: the guarded client that goes to addresses which callers name.
+
+pub mod guard;

@@ -1,0 +1,5 @@
+//! Running and stopping: named tasks, the two stages of a stop, and the page on which a node is
+//! put together.
+
+pub mod stop;
+pub mod tasks;

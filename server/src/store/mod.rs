@@ -1,0 +1,391 @@
+//! The store: jobs, media, accounts, keys and nonces, behind verbs of the business.
+//!
+//! Every verb is one transaction. A verb that changes something returns after the change is on
+//! stable storage: an answer is an acknowledgement. No SQL and no transaction crosses this seam;
+//! the two backends ([`memory`], [`sqlite`]) pass one conformance suite, with
+//! [`crate::domain::job::apply`] as its oracle.
+//!
+//! The verbs take the time as a parameter; none reads a clock.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::fault::JobFault;
+use crate::domain::id::Key;
+use crate::domain::job::{Job, JobRequest, Phase, StateKind, Token};
+use crate::domain::media::{Media, MediaFacts, StoredObject};
+use crate::domain::source_url::SourceUrl;
+use crate::domain::time::Timestamp;
+
+pub mod memory;
+pub mod sqlite;
+
+/// Most records that one query by URL returns (vod-api.md §9.2).
+pub const INFOS_LIMIT: usize = 100;
+
+/// A failure of the store itself; the change it was asked for did not happen, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No room for the change. Reading and cancelling still work from the reserve.
+    #[error("the store's disk is full")]
+    Full,
+    /// The engine refused or failed.
+    #[error("the store failed: {0}")]
+    Engine(String),
+    /// The store is closed or closing.
+    #[error("the store is closed")]
+    Closed,
+    /// Written by a newer version of Haulage.
+    #[error(
+        "the database has schema version {found}, newer than {known}, which this program knows; start the newer program"
+    )]
+    Newer { found: u32, known: u32 },
+    /// A row does not make sense: damage, or a foreign hand.
+    #[error("the store holds an unreadable row: {0}")]
+    Corrupt(String),
+}
+
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// A job to accept.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    pub url: SourceUrl,
+    pub request: JobRequest,
+}
+
+/// One `UploadMediaByURL`: all of its jobs are accepted, or none (decision 13).
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub account: AccountId,
+    pub jobs: Vec<NewJob>,
+    /// `SessionId` and the digest of all other parameters (decision 7).
+    pub session: Option<Session>,
+    pub now: Timestamp,
+    pub deadline: Timestamp,
+    pub limits: SubmitLimits,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    pub id: String,
+    /// SHA-256 over the request's operation parameters.
+    pub fingerprint: [u8; 32],
+    /// A session id counts as repeated for this long after its first use.
+    pub window: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct SubmitLimits {
+    /// Calls an account may make in one UTC day; 0 means no limit.
+    pub calls_per_day: u32,
+    /// Jobs of an account that may be pending or waiting at once; 0 means no limit.
+    pub pending: u64,
+}
+
+/// What became of a [`Submission`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Submitted {
+    /// New jobs, in the order of the submission.
+    Accepted(Vec<Key>),
+    /// The same request under the same session id, again: the first answer's jobs.
+    Replayed(Vec<Key>),
+    /// Another request under a session id that is still in its window.
+    SessionTaken,
+    /// The account's quota of calls for this day is used up; it opens again at this time.
+    DayQuota { opens: Timestamp },
+    /// Too many jobs of the account are waiting.
+    QueueFull,
+    /// A `ReferenceId` that another medium or job of the account has, or that the call uses twice.
+    ReferenceTaken(String),
+}
+
+/// What a worker asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimRequest {
+    /// Most jobs to hand out.
+    pub slots: usize,
+    /// Most jobs of one account that may be running at once, those already running included;
+    /// 0 means no limit.
+    pub per_account: usize,
+    pub now: Timestamp,
+    /// Length of the lease.
+    pub lease: Duration,
+}
+
+/// A job in the hands of one worker. Made only by [`Store::job_claim`]; used up by the verb that
+/// ends it, so that no two endings can be written for one claim.
+#[derive(Debug)]
+pub struct Claim {
+    job: Job,
+    token: Token,
+}
+
+impl Claim {
+    pub(in crate::store) fn new(job: Job, token: Token) -> Self {
+        Self { job, token }
+    }
+
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// What the beat writes for this claim.
+    pub fn beat(&self, phase: Phase, bytes: u64) -> Beat {
+        Beat { key: self.job.key, token: self.token, phase, bytes }
+    }
+}
+
+/// A sign of life of one running job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beat {
+    pub key: Key,
+    pub token: Token,
+    pub phase: Phase,
+    /// Bytes received so far.
+    pub bytes: u64,
+}
+
+/// Whether a worker's last word on a job was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Finish {
+    Recorded,
+    /// Somebody else holds the job now, or it has ended: stop, tidy up, say so in the log.
+    Superseded,
+}
+
+/// How a claim ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Success { facts: MediaFacts, object: StoredObject },
+    Failure(JobFault),
+}
+
+/// Which jobs a cancel means.
+#[derive(Clone, Debug)]
+pub enum CancelBy {
+    /// Distinct keys.
+    Keys(Vec<Key>),
+    /// Distinct URLs: every pending job of the account for each.
+    Urls(Vec<SourceUrl>),
+}
+
+/// The answer for one input of a cancel, in the order of the inputs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CancelVerdict {
+    /// These jobs were pending and are now cancelled, oldest first.
+    Canceled(Vec<Key>),
+    /// Known, but none of it is pending: state of the newest such job.
+    NotPending(Key, StateKind),
+    /// The account has no such job.
+    NotExist,
+}
+
+/// A page of an account's jobs, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct JobPage {
+    pub jobs: Vec<Job>,
+    /// Pass as `before` to go on; `None` at the end.
+    pub next: Option<Key>,
+}
+
+/// Which jobs [`Store::job_page`] lists.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    pub account: AccountId,
+    /// Empty: any state.
+    pub states: Vec<StateKind>,
+    /// Only jobs with a smaller key.
+    pub before: Option<Key>,
+    pub limit: usize,
+}
+
+/// What identifies a medium.
+#[derive(Clone, Debug)]
+pub enum MediaRef {
+    Key(Key),
+    ReferenceId(String),
+}
+
+/// A medium, or how far its job has come.
+#[derive(Clone, Debug)]
+pub enum MediaLookup {
+    Stored(Box<Media>),
+    /// The medium's job has not succeeded.
+    NotStored(StateKind),
+    Unknown,
+}
+
+/// A nonce's use.
+pub enum NonceUse {
+    /// Seen before within its window.
+    Replayed,
+    /// First use. It is on stable storage once the future is ready; wait for it before answering.
+    Fresh(Pin<Box<dyn Future<Output = StoreResult<()>> + Send>>),
+}
+
+impl fmt::Debug for NonceUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replayed => "Replayed",
+            Self::Fresh(_) => "Fresh(..)",
+        })
+    }
+}
+
+/// A request's nonce; unique per access key.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonce<'a> {
+    pub access_key_id: &'a str,
+    pub value: &'a str,
+    /// Until when it may not be used again.
+    pub expires: Timestamp,
+    pub now: Timestamp,
+}
+
+/// Counts for metrics, readiness and the operator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    pub pending: u64,
+    pub running: u64,
+    pub waiting: u64,
+    /// When the job that has been ready longest became so.
+    pub oldest_ready: Option<Timestamp>,
+}
+
+/// What [`Store::purge`] may forget.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    pub now: Timestamp,
+    /// Final jobs and media older than this are *not* removed; only failed and cancelled job
+    /// records are, since their media do not exist. One year by the contract (vod-api.md §9.2).
+    pub records_before: Timestamp,
+    /// Most rows of each kind to remove in one go.
+    pub batch: usize,
+}
+
+/// The verbs. An `Arc<dyn Store>` is shared by everything above.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Makes an account; `None` when the name is taken.
+    async fn account_create(&self, name: &str, now: Timestamp) -> StoreResult<Option<Account>>;
+
+    /// All accounts, oldest first.
+    async fn account_list(&self) -> StoreResult<Vec<Account>>;
+
+    /// Enables or disables an account; `false` when there is none of that name.
+    async fn account_set_enabled(&self, name: &str, enabled: bool) -> StoreResult<bool>;
+
+    /// Adds a key; `false` when the id is taken or the account does not exist.
+    async fn key_create(&self, key: AccessKey) -> StoreResult<bool>;
+
+    /// The keys of one account, or all, oldest first.
+    async fn key_list(&self, account: Option<AccountId>) -> StoreResult<Vec<AccessKey>>;
+
+    /// Sets a key's status, or deletes it with `None`; `false` when there is no such key.
+    async fn key_set_status(&self, id: &str, status: Option<KeyStatus>) -> StoreResult<bool>;
+
+    /// A key with its account.
+    async fn key_find(&self, id: &str) -> StoreResult<Option<(AccessKey, Account)>>;
+
+    /// Whether a nonce was used within its window; records nothing.
+    async fn nonce_seen(&self, nonce: Nonce<'_>) -> StoreResult<bool>;
+
+    /// Uses a nonce up: of any number of racing calls with one nonce, exactly one is `Fresh`.
+    async fn nonce_take(&self, nonce: Nonce<'_>) -> StoreResult<NonceUse>;
+
+    /// Accepts all jobs of a call, or none. Quota, queue limit, session and reference ids are
+    /// judged in the same transaction, in the order: session, day quota, queue, references. Only
+    /// `Accepted` counts against the quota.
+    async fn job_submit(&self, submission: Submission) -> StoreResult<Submitted>;
+
+    /// Hands out ready jobs (pending, or waiting and due), one account after the other in turn, so
+    /// that an account with many jobs does not delay another's first; within an account, in the
+    /// order of becoming ready. Tokens grow with each claim of a job.
+    async fn job_claim(&self, request: ClaimRequest) -> StoreResult<Vec<Claim>>;
+
+    /// Prolongs leases to `until` and notes progress; returns the beats that were refused because
+    /// their lease is gone. Phase and bytes are informative.
+    async fn job_beat(&self, beats: &[Beat], until: Timestamp) -> StoreResult<Vec<Beat>>;
+
+    /// Gives a job back at no cost (our own stop): waiting, due now.
+    async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish>;
+
+    /// Puts a job off after a transient fault.
+    async fn job_retry_later(&self, claim: Claim, due: Timestamp) -> StoreResult<Finish>;
+
+    /// Ends a job. A success makes its medium in the same transaction.
+    async fn job_finish(
+        &self,
+        claim: Claim,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> StoreResult<Finish>;
+
+    /// Puts at most `limit` running jobs whose lease ended by `now` back to waiting, due now;
+    /// returns how many. With `everything`, ends all leases whatever their time: right only before
+    /// the first claim of the only node on this store.
+    async fn job_expire(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        everything: bool,
+    ) -> StoreResult<usize>;
+
+    /// Cancels what is pending of what is asked for; one verdict for each input, in order.
+    async fn job_cancel_pending(
+        &self,
+        account: AccountId,
+        by: CancelBy,
+        now: Timestamp,
+    ) -> StoreResult<Vec<CancelVerdict>>;
+
+    /// The account's jobs among `keys` created at or after `since`; each at most once, in the
+    /// order of `keys`.
+    async fn job_infos_by_id(
+        &self,
+        account: AccountId,
+        keys: &[Key],
+        since: Timestamp,
+    ) -> StoreResult<Vec<Job>>;
+
+    /// For each URL, in order, the account's jobs created at or after `since`, newest first, at
+    /// most [`INFOS_LIMIT`] in all.
+    async fn job_infos_by_url(
+        &self,
+        account: AccountId,
+        urls: &[SourceUrl],
+        since: Timestamp,
+    ) -> StoreResult<Vec<Vec<Job>>>;
+
+    /// A page of an account's jobs, newest first.
+    async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage>;
+
+    /// The states of jobs of any account, for the sweep of objects; unknown keys are left out.
+    async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>>;
+
+    /// A medium of an account.
+    async fn media_find(&self, account: AccountId, media: MediaRef) -> StoreResult<MediaLookup>;
+
+    /// The stored object of a medium, for serving it by a signed URL, whoever asks.
+    async fn media_object(&self, key: Key) -> StoreResult<Option<(StoredObject, MediaFacts)>>;
+
+    /// Counts.
+    async fn stats(&self) -> StoreResult<Stats>;
+
+    /// Forgets expired nonces and sessions, and failed and cancelled jobs past their retention;
+    /// returns how many rows went.
+    async fn purge(&self, retention: Retention) -> StoreResult<usize>;
+
+    /// Flushes and closes; later verbs answer [`StoreError::Closed`].
+    async fn close(&self) -> StoreResult<()>;
+}

@@ -1,0 +1,1 @@
+//! The ApsaraVideo VOD RPC protocol; being written.
