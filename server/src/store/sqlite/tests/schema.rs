@@ -1,5 +1,6 @@
 //! The file: its schema, its rules, its versions.
 
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
 use super::super::SqliteStore;
@@ -155,7 +156,13 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 fn a_missing_directory_is_made_and_an_unusable_one_is_named() {
     let disk = Disk::new();
     let deep = disk.0.path().join("a/b/haulage.db");
-    SqliteStore::open_blocking(&deep).unwrap();
+    let store = SqliteStore::open_blocking(&deep).unwrap();
+    // Nobody else reads the URLs in it.
+    for name in ["haulage.db", "haulage.db-wal"] {
+        let mode = std::fs::metadata(deep.with_file_name(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    drop(store);
     let inside_a_file = deep.join("haulage.db");
     let error = SqliteStore::open_blocking(&inside_a_file).unwrap_err();
     assert!(error.to_string().contains("haulage.db"), "{error}");
