@@ -1,5 +1,3 @@
 //! The egress firewall.
 
-/// One entry of `HAULAGE_EGRESS_ALLOW`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EgressAllow;
+pub use super::allow::{BadEgressAllow, EgressAllow};
