@@ -54,7 +54,7 @@ impl Caller {
     /// # Errors
     /// When the account is disabled.
     pub fn check_account(&self) -> Result<(), Fault> {
-        if self.account_enabled { Ok(()) } else { Err(Fault::new(Code::ForbiddenRam)) }
+        if self.account_enabled { Ok(()) } else { Err(Fault::new(Code::ForbiddenRAM)) }
     }
 }
 

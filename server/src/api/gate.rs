@@ -176,7 +176,10 @@ async fn arrive(request: Request) -> Result<Arrived, Fault> {
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             return Err(Fault::new(Code::RequestTooLarge));
         }
-        Ok(Err(_)) | Err(_) => return Err(Fault::new(Code::RequestIncomplete)),
+        Ok(Err(_)) | Err(_) => {
+            let message = "The request's body did not arrive whole.";
+            return Err(Fault::with_message(Code::InvalidParameter, message));
+        }
     };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
@@ -215,7 +218,7 @@ pub(super) async fn unknown_path(State(api): State<Arc<Api>>, request: Request) 
 
 pub(super) async fn wrong_method(State(api): State<Arc<Api>>, request: Request) -> Response {
     let host = host_of(request.headers());
-    let fault = Fault::new(Code::UnsupportedHttpMethod);
+    let fault = Fault::new(Code::UnsupportedHTTPMethod);
     fault_response(&api, &fault, format_of(&request), &random::request_id(), &host)
 }
 

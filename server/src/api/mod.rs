@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::StatusCode;
@@ -80,15 +80,13 @@ async fn error_index() -> Response {
     pages::error_index()
 }
 
-async fn error_page(
-    Path(code): Path<String>,
-    Query(query): Query<pages::ErrorQuery>,
-) -> Response {
-    pages::error_page(&code, &query)
+async fn error_page(Path(code): Path<String>, request: Request) -> Response {
+    pages::error_page(&code, request.uri().query())
 }
 
 async fn openapi(State(api): State<Arc<Api>>) -> Response {
-    axum::Json(wire::spec::openapi(&api.public_url)).into_response()
+    let page = wire::spec::openapi(&api.public_url).to_string();
+    ([(http::header::CONTENT_TYPE, "application/json")], page).into_response()
 }
 
 /// Ready while the store answers and the node is not draining.

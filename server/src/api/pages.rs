@@ -3,22 +3,17 @@
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use wire::code::{Explanation, all_explanations, explain};
+use wire::code::{Explanation, Origin, all_explanations, explain};
 
 /// Pages carry their style inline and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// Query of an error page.
-#[derive(Debug, Default, serde::Deserialize)]
-pub struct ErrorQuery {
-    #[serde(rename = "requestId")]
-    request_id: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorTemplate<'a> {
     explanation: &'a Explanation,
+    /// Where the code comes from, in words.
+    origin: String,
     request_id: Option<&'a str>,
 }
 
@@ -37,17 +32,33 @@ struct WelcomeTemplate {
 }
 
 /// The page of one code; an unknown code gets the list of all, with 404.
-pub(super) fn error_page(code: &str, query: &ErrorQuery) -> Response {
+///
+/// The query of a Recommend link names the request (`requestId`).
+pub(super) fn error_page(code: &str, query: Option<&str>) -> Response {
     match explain(code) {
         Some(explanation) => {
-            let request_id = query.request_id.as_deref();
-            page(StatusCode::OK, &ErrorTemplate { explanation: &explanation, request_id })
+            let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            let request_id = pairs.into_iter().find(|(n, _)| n == "requestId").map(|(_, v)| v);
+            let template = ErrorTemplate {
+                explanation: &explanation,
+                origin: origin(explanation.origin),
+                request_id: request_id.as_deref(),
+            };
+            page(StatusCode::OK, &template)
         }
         None => {
             let unknown = Some(code.to_owned());
             let template = ErrorsTemplate { explanations: all_explanations(), unknown };
             page(StatusCode::NOT_FOUND, &template)
         }
+    }
+}
+
+fn origin(origin: Origin) -> String {
+    match origin {
+        Origin::Documented(source) => format!("documented ({source})"),
+        Origin::Observed(source) => format!("observed ({source})"),
+        Origin::Chosen(reason) => format!("chosen by Haulage: {reason}"),
     }
 }
 
