@@ -5,18 +5,30 @@
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
 
+mod addresses;
 mod allow;
+mod client;
+mod connect;
 pub mod guard;
+mod host_slots;
+mod own;
+mod resolve;
+mod source;
+pub mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
+pub use client::Fetcher;
+pub use resolve::{Resolve, ResolveError};
+pub use source::Source;
 
 use crate::config::Config;
-use crate::domain::source_url::SourceUrl;
-use crate::domain::fault::{FaultClass, JobFault, Retry};
+use crate::domain::fault::{JobFault, Retry};
 
 /// How the fetcher behaves; each field is the configuration key of its name.
 #[derive(Clone, Debug)]
@@ -83,53 +95,4 @@ pub enum FetcherError {
     Tls(String),
     #[error("no DNS resolver: {0}")]
     Resolver(String),
-}
-
-/// The guarded client.
-#[derive(Clone, Debug)]
-pub struct Fetcher;
-
-impl Fetcher {
-    /// # Errors
-    /// When the extra roots or the resolver cannot be set up.
-    pub fn new(_settings: FetchSettings) -> Result<Self, FetcherError> {
-        Ok(Self)
-    }
-
-    /// # Errors
-    /// Whatever keeps the source from being read.
-    pub async fn open(&self, _url: &SourceUrl) -> Result<Source, FetchError> {
-        Err(FetchError {
-            fault: JobFault::new(FaultClass::Internal, "fetching is not built yet"),
-            retry: Retry::Never,
-        })
-    }
-}
-
-/// One body under way.
-#[derive(Debug)]
-pub struct Source;
-
-impl Source {
-    pub fn length(&self) -> Option<u64> {
-        None
-    }
-
-    pub fn content_type(&self) -> Option<&str> {
-        None
-    }
-
-    pub fn etag(&self) -> Option<&str> {
-        None
-    }
-
-    pub fn last_modified(&self) -> Option<&str> {
-        None
-    }
-
-    /// # Errors
-    /// Whatever ends the body before its verified end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
-        Ok(None)
-    }
 }
