@@ -153,6 +153,16 @@ impl Drop for Node {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(config: Config) -> Result<Node, StartError> {
+    let program = std::env::current_exe().map_err(StartError::Threads)?;
+    start_as(config, program).await
+}
+
+/// As [`start`], where this process is not the `haulage` program (tests): `program` is, and is
+/// started as the probe's child.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartError> {
     let lock = take_data_dir(&config.data_dir)?;
     let clock = Clock::System;
     let vault = Vault::open(&config.data_dir).map_err(StartError::MasterKey)?;
@@ -171,7 +181,7 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
     let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
     recover(store.as_ref(), &spool, clock.now()).await?;
 
-    let parts = Parts { config: &config, clock, vault, store, spool, blobs, address };
+    let parts = Parts { config: &config, clock, vault, store, spool, blobs, address, program };
     let (stop, tasks) = (Stop::new(), Tasks::new());
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(Board::new());
@@ -225,6 +235,7 @@ struct Parts<'a> {
     spool: Spool,
     blobs: Arc<dyn Blobs>,
     address: SocketAddr,
+    program: PathBuf,
 }
 
 /// What the API and the worker have in common while they run.
@@ -297,7 +308,10 @@ impl Parts<'_> {
             fetcher: Fetcher::new(settings)?,
             spool: self.spool.clone(),
             blobs: self.blobs.clone(),
-            probe: ProbeSettings::find(config.ffprobe.as_deref()),
+            probe: ProbeSettings::new(
+                config.ffprobe.clone().or_else(|| find_program("ffprobe")),
+                self.program.clone(),
+            ),
             clock: self.clock.clone(),
             board: shared.board.clone(),
             metrics: shared.metrics.clone(),
@@ -318,6 +332,12 @@ impl Parts<'_> {
             stop: shared.stop.clone(),
         })
     }
+}
+
+/// A program of this name in the directories of PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
 /// Makes the data directory and takes its lock.

@@ -80,7 +80,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         adjust(&mut config);
-        let node = serve::start(config.clone()).await.unwrap();
+        let node = serve::start_as(config.clone(), process::BINARY.into()).await.unwrap();
         Self { node, dir, config }
     }
 
@@ -93,7 +93,7 @@ impl Server {
         self.node.stop().drain();
         self.node.wait().await;
         adjust(&mut self.config);
-        let node = serve::start(self.config.clone()).await.unwrap();
+        let node = serve::start_as(self.config.clone(), process::BINARY.into()).await.unwrap();
         Self { node, dir: self.dir, config: self.config }
     }
 
