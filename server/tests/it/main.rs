@@ -13,6 +13,7 @@ mod kill;
 mod limits;
 mod play;
 mod race;
+mod readme;
 mod sdk;
 mod secrets;
 mod stopping;
