@@ -162,9 +162,10 @@ fn default_format(parts: &HttpParts<'_>) -> Format {
 }
 
 fn has_v3_header(parts: &HttpParts<'_>) -> bool {
-    parts.headers.iter().any(|(name, value)| {
-        *name == "authorization" && value.trim_start().starts_with("ACS3-")
-    })
+    parts
+        .headers
+        .iter()
+        .any(|(name, value)| *name == "authorization" && value.trim_start().starts_with("ACS3-"))
 }
 
 /// Reads the envelope, in the order of §8.1: method, format, signature style, version and action,
@@ -445,12 +446,7 @@ impl Credentials {
         }
     }
 
-    fn verify_v1(
-        &self,
-        parts: &HttpParts<'_>,
-        params: &Params,
-        secret: &str,
-    ) -> Result<(), Fault> {
+    fn verify_v1(&self, parts: &HttpParts<'_>, params: &Params, secret: &str) -> Result<(), Fault> {
         let string_to_sign = v1::string_to_sign_of(parts.method, params);
         if v1::matches(secret, &string_to_sign, &self.signature) {
             return Ok(());
@@ -460,12 +456,7 @@ impl Credentials {
         Err(Fault::with_message(Code::SignatureDoesNotMatch, message))
     }
 
-    fn verify_v3(
-        &self,
-        parts: &HttpParts<'_>,
-        params: &Params,
-        secret: &str,
-    ) -> Result<(), Fault> {
+    fn verify_v3(&self, parts: &HttpParts<'_>, params: &Params, secret: &str) -> Result<(), Fault> {
         let payload_hash = v3::payload_hash(parts.body);
         if parts.header("x-acs-content-sha256") != Some(&payload_hash) {
             return Err(Fault::new(Code::ContentSha256NotMatched));

@@ -58,7 +58,8 @@ impl Params {
             return Err(Fault::with_message(Code::RequestTooLarge, message));
         }
         let form = if is_form(content_type)? { body } else { &[] };
-        let mut params = Self { text: String::with_capacity(query.len() + form.len()), ..Self::default() };
+        let mut params =
+            Self { text: String::with_capacity(query.len() + form.len()), ..Self::default() };
         params.read(query.as_bytes())?;
         params.in_query = params.spans.len();
         params.read(form)?;
@@ -217,8 +218,7 @@ const SHOWN_LIMIT: usize = 64;
 
 /// A caller's text for a message: cut, and escaped so that a log line stays one line.
 pub(crate) fn shown(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(SHOWN_LIMIT).flat_map(char::escape_debug).collect();
+    let mut shown: String = text.chars().take(SHOWN_LIMIT).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN_LIMIT).is_some() {
         shown.push('…');
     }

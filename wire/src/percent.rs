@@ -72,7 +72,7 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, DecodeError> {
         return Ok(Cow::Borrowed(text));
     }
     let mut bytes = Vec::with_capacity(text.len());
-    decode_bytes(&mut bytes, text.as_bytes())?;
+    decode_bytes(&mut bytes, text.as_bytes(), b' ')?;
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| DecodeError::NotUtf8)
 }
 
@@ -86,16 +86,26 @@ pub fn decode_into(out: &mut String, bytes: &[u8]) -> Result<(), DecodeError> {
         return Ok(());
     }
     let mut decoded = Vec::with_capacity(bytes.len());
-    decode_bytes(&mut decoded, bytes)?;
+    decode_bytes(&mut decoded, bytes, b' ')?;
     out.push_str(str::from_utf8(&decoded).map_err(|_| DecodeError::NotUtf8)?);
     Ok(())
 }
 
-fn decode_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), DecodeError> {
+/// As [`decode`], of a part of a URL's path: a `+` is a plus sign there.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_path(text: &str) -> Result<String, DecodeError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    decode_bytes(&mut bytes, text.as_bytes(), b'+')?;
+    String::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)
+}
+
+fn decode_bytes(out: &mut Vec<u8>, bytes: &[u8], plus: u8) -> Result<(), DecodeError> {
     let mut rest = bytes.iter();
     while let Some(&byte) = rest.next() {
         out.push(match byte {
-            b'+' => b' ',
+            b'+' => plus,
             b'%' => {
                 let high = rest.next().and_then(|digit| hex_value(*digit));
                 let low = rest.next().and_then(|digit| hex_value(*digit));

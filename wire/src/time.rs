@@ -45,8 +45,7 @@ pub fn parse_utc(text: &str) -> Option<i64> {
         && hour < 24
         && minute < 60
         && second < 60;
-    exists
-        .then(|| days_from_civil(year, month, day) * DAY + hour * 3_600 + minute * 60 + second)
+    exists.then(|| days_from_civil(year, month, day) * DAY + hour * 3_600 + minute * 60 + second)
 }
 
 fn all_digits(bytes: &[u8]) -> bool {

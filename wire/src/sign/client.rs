@@ -81,8 +81,7 @@ impl Signer<'_> {
         headers.sort_unstable();
         let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
         let names = names.join(";");
-        let canonical =
-            v3::canonical_request("POST", std::iter::empty(), &headers, &names, &hash);
+        let canonical = v3::canonical_request("POST", std::iter::empty(), &headers, &names, &hash);
         let signature = v3::signature(self.access_key_secret, &v3::string_to_sign(&canonical));
         let authorization = format!(
             "{} Credential={},SignedHeaders={names},Signature={signature}",

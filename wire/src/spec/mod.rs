@@ -5,7 +5,7 @@ mod openapi;
 mod operations;
 
 pub use openapi::openapi;
-pub use operations::{COMMON_PARAMETERS, OPERATIONS};
+pub use operations::{COMMON_PARAMETERS, METADATA_FIELDS, OPERATIONS, USER_DATA_LIMITS};
 
 use crate::code::Code;
 
@@ -58,6 +58,13 @@ impl Operation {
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
+}
+
+/// Limits of `UserData` (§13.4), in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct UserDataLimits {
+    pub callback_url: usize,
+    pub extend: usize,
 }
 
 /// RAM access level (§15).
@@ -114,6 +121,8 @@ pub enum Kind {
     SomeOf(&'static [&'static str]),
     /// A comma list of texts. `items` counts as sent, before duplicates are dropped.
     List { items: usize, max: usize },
+    /// A URL.
+    Url { max: usize },
     /// A comma list of URLs, each percent-encoded (§9.1). `items` counts as sent.
     Urls { items: usize },
 }
@@ -130,6 +139,7 @@ impl Kind {
             | Self::OneOf(_)
             | Self::SomeOf(_)
             | Self::List { .. }
+            | Self::Url { .. }
             | Self::Urls { .. } => "String",
         }
     }
@@ -138,14 +148,14 @@ impl Kind {
     pub fn limits(self) -> String {
         match self {
             Self::Text { max } => format!("at most {max} bytes"),
-            Self::Word { min, max } if min > 1 => format!("{min} to {max} of A–Z a–z 0–9 _ -"),
-            Self::Word { max, .. } => format!("at most {max} of A–Z a–z 0–9 _ -"),
+            Self::Word { min, max } => format!("{min} to {max} of A–Z a–z 0–9 _ -"),
             Self::Integer { min, max } => format!("{min} to {max}"),
             Self::Boolean => "true or false".to_owned(),
             Self::Json { max } => format!("JSON, at most {max} bytes"),
             Self::OneOf(values) => format!("one of {}", values.join(", ")),
             Self::SomeOf(values) => format!("comma-separated, of {}", values.join(", ")),
             Self::List { items, .. } => format!("comma-separated, at most {items}"),
+            Self::Url { max } => format!("http or https URL, at most {max} bytes"),
             Self::Urls { items } => {
                 format!("comma-separated, each percent-encoded, at most {items}")
             }

@@ -1,6 +1,9 @@
 //! The table itself. Texts are ours; names, types and limits are §9's.
 
-use super::{Access, Field, FieldKind, FORMATS, Kind, Operation, Parameter};
+use super::{
+    Access, EXTENSIONS, FORMATS, Field, FieldKind, Kind, Operation, Parameter, URL_LIMIT,
+    UserDataLimits,
+};
 use crate::code::Code;
 
 /// A parameter of the cloud's API that may be left out.
@@ -66,6 +69,50 @@ pub static COMMON_PARAMETERS: &[Parameter] = &[
     optional("RegionId", Kind::Text { max: 64 }, "cn-shanghai", "Accepted, changes nothing."),
 ];
 
+/// Fields of an object of `UploadMetadatas` (§9.1). Keys are compared in any letter case.
+pub static METADATA_FIELDS: &[Parameter] = &[
+    required(optional(
+        "SourceURL",
+        Kind::Url { max: URL_LIMIT },
+        "http://media.example/video01.mp4",
+        "The item of UploadURLs this is about.",
+    )),
+    optional(
+        "Title",
+        Kind::Text { max: 128 },
+        "First",
+        "Without emoji; the URL's file name if there is none.",
+    ),
+    optional(
+        "FileSize",
+        Kind::Integer { min: 0, max: i64::MAX },
+        "1439213",
+        "Bytes, as string or number; the job fails if the source has another size.",
+    ),
+    optional("Description", Kind::Text { max: 1024 }, "", "Without emoji."),
+    optional("CoverURL", Kind::Url { max: 1024 }, "http://media.example/cover.jpg", "The cover."),
+    optional(
+        "CateId",
+        // Larger numbers lose digits in some clients (§7.2).
+        Kind::Integer { min: -1, max: (1 << 53) - 1 },
+        "100",
+        "Category, as string or number.",
+    ),
+    optional("Tags", Kind::List { items: 16, max: 32 }, "sport,final", "Without emoji."),
+    optional("TemplateGroupId", Kind::Text { max: 64 }, "", "Wins over the call's."),
+    optional("WorkflowId", Kind::Text { max: 64 }, "", "Wins over TemplateGroupId."),
+    optional(
+        "FileExtension",
+        Kind::OneOf(EXTENSIONS),
+        "mp4",
+        "Wins over the extension of the URL.",
+    ),
+    optional("ReferenceId", Kind::Word { min: 6, max: 64 }, "my-media-0001", "The caller's id."),
+];
+
+/// Limits of `UserData` (§13.4; the callback's after SetMessageCallback, §10).
+pub static USER_DATA_LIMITS: UserDataLimits = UserDataLimits { callback_url: 256, extend: 512 };
+
 /// Most URLs of one UploadMediaByURL (§9.1).
 const UPLOAD_ITEMS: usize = 20;
 /// Most ids or URLs of one query or cancel (§9.2, §9.3).
@@ -120,13 +167,13 @@ const UPLOAD_MEDIA_BY_URL: Operation = Operation {
             "VOD_NO_TRANSCODE",
             "Template group; a group in the metadata wins.",
         ),
+        optional("WorkflowId", Kind::Text { max: 64 }, "", "Workflow; wins over TemplateGroupId."),
         optional(
-            "WorkflowId",
-            Kind::Text { max: 64 },
+            "StorageLocation",
+            Kind::Text { max: 256 },
             "",
-            "Workflow; wins over TemplateGroupId.",
+            "Where to store; the default if empty.",
         ),
-        optional("StorageLocation", Kind::Text { max: 256 }, "", "Where to store; the default if empty."),
         optional(
             "UserData",
             Kind::Json { max: 8 * 1024 },
