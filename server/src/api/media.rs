@@ -232,7 +232,12 @@ async fn medium(
         Ok(found) => {
             // A success in the store stands for a whole object: this is damage, not a client's slip.
             let found = found.map(|reader| reader.size());
-            tracing::error!(key = object.object_key, size = object.size, ?found, "an object is missing or has another size");
+            tracing::error!(
+                key = object.object_key,
+                size = object.size,
+                ?found,
+                "an object is missing or has another size"
+            );
             return plain(StatusCode::INTERNAL_SERVER_ERROR, "This medium is damaged.");
         }
         Err(error) => {

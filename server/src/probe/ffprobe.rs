@@ -40,8 +40,20 @@ pub(super) fn arguments(demuxers: &str, file: &Path) -> Vec<OsString> {
     let mut url = OsString::from("file:");
     url.push(file);
     let mut arguments: Vec<OsString> = [
-        "-v", "quiet", "-hide_banner", "-of", "json", "-show_entries", ENTRIES, "-threads", "1",
-        "-protocol_whitelist", "file", "-format_whitelist", demuxers, "-i",
+        "-v",
+        "quiet",
+        "-hide_banner",
+        "-of",
+        "json",
+        "-show_entries",
+        ENTRIES,
+        "-threads",
+        "1",
+        "-protocol_whitelist",
+        "file",
+        "-format_whitelist",
+        demuxers,
+        "-i",
     ]
     .map(OsString::from)
     .into();

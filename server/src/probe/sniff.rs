@@ -88,9 +88,26 @@ fn utf16(head: &[u8]) -> Option<String> {
 /// Markup: text whose first visible character opens a tag, a comment or a declaration.
 fn markup(visible: &[u8]) -> Option<Sniffed> {
     const HTML_TAGS: [&[u8]; 20] = [
-        b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title", b"<meta", b"<link",
-        b"<style", b"<div", b"<iframe", b"<table", b"<form", b"<center", b"<font", b"<h1", b"<br",
-        b"<p>", b"<a href", b"<pre",
+        b"<!doctype html",
+        b"<html",
+        b"<head",
+        b"<body",
+        b"<script",
+        b"<title",
+        b"<meta",
+        b"<link",
+        b"<style",
+        b"<div",
+        b"<iframe",
+        b"<table",
+        b"<form",
+        b"<center",
+        b"<font",
+        b"<h1",
+        b"<br",
+        b"<p>",
+        b"<a href",
+        b"<pre",
     ];
     let opens = matches!(visible, [b'<', b'!' | b'?' | b'/', ..])
         || matches!(visible, [b'<', letter, ..] if letter.is_ascii_alphabetic());
@@ -163,7 +180,8 @@ fn other(head: &[u8]) -> Option<Sniffed> {
 fn is_text(head: &[u8]) -> bool {
     /// Fewer bytes without a control character can be chance.
     const LEGACY_BYTES: usize = 256;
-    let plain = |b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e | 0x80..);
+    let plain =
+        |b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e | 0x80..=0xfe);
     if head.is_empty() || !head.iter().all(plain) {
         return false;
     }
@@ -277,9 +295,8 @@ fn framed(head: &[u8]) -> Option<Container> {
         return Some(C::Ac3);
     }
     // Transport streams: plain, with time codes (M2TS), with parity bytes (DVB).
-    let packets = |first: usize, size: usize| {
-        (0..4).all(|n| head.get(first + n * size) == Some(&0x47))
-    };
+    let packets =
+        |first: usize, size: usize| (0..4).all(|n| head.get(first + n * size) == Some(&0x47));
     (packets(0, 188) || packets(4, 192) || packets(0, 204)).then_some(C::Ts)
 }
 
@@ -317,9 +334,8 @@ fn mpeg_audio_frame(head: &[u8]) -> Option<usize> {
 
 /// Size of the AC-3 or E-AC-3 frame that begins here (ETSI TS 102 366 §4.3, §E.1.2).
 fn ac3_frame(head: &[u8]) -> Option<usize> {
-    const KBIT: [usize; 19] = [
-        32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640,
-    ];
+    const KBIT: [usize; 19] =
+        [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
     let [0x0b, 0x77, b2, b3, b4, b5, ..] = *head else { return None };
     if b5 >> 3 > 10 {
         return (b5 >> 3 <= 16).then(|| (usize::from(b2 & 7) << 8 | usize::from(b3)) * 2 + 2);

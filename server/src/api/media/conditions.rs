@@ -155,7 +155,8 @@ fn parse_range(text: &str) -> Option<Range> {
     }
     let number = |digits: &str| {
         // A leading sign is no digit to us, although it is to `parse`. More than fits is a lot.
-        let digits = Some(digits).filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+        let digits =
+            Some(digits).filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
         digits.map(|digits| digits.parse::<u64>().unwrap_or(u64::MAX))
     };
     match set.trim().split_once('-')? {
@@ -184,8 +185,19 @@ mod tests {
             assert_eq!(parse_range(text), Some(wanted), "{text}");
         }
         for text in [
-            "", "bytes", "bytes=", "bytes=-", "bytes=9-5", "bytes=+1-2", "bytes=1-+2", "bytes=a-b",
-            "bytes=0-1,3-4", "bytes=0-1,", "items=0-1", "bytes=1--2", "bytes=0x1-2",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=9-5",
+            "bytes=+1-2",
+            "bytes=1-+2",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "bytes=0-1,",
+            "items=0-1",
+            "bytes=1--2",
+            "bytes=0x1-2",
         ] {
             assert_eq!(parse_range(text), None, "{text}");
         }

@@ -82,10 +82,7 @@ async fn publishing_moves_in_one_step_and_then_syncs_the_directory() {
     // Known directories are not synced into their parents again.
     let staged = bench.staged("job-2", b"2").await;
     bench.blobs.publish(staged, &key(2, 1)).await.unwrap();
-    assert_eq!(
-        bench.steps(),
-        ["rename 0000/00/0000000000000002-1.mp4", "sync-directory 0000/00"]
-    );
+    assert_eq!(bench.steps(), ["rename 0000/00/0000000000000002-1.mp4", "sync-directory 0000/00"]);
 }
 
 #[tokio::test]
