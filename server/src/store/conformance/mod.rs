@@ -1,1 +1,93 @@
-//! The suite that every backend passes.
+//! The suite that every backend passes: each verb in each state, its races, and what it refuses.
+//!
+//! A test is an async function over `Arc<dyn Store>`, listed once in `suite!`, which makes one test
+//! of it for each backend. Jobs get into their states through verbs alone.
+
+mod accounts;
+pub(in crate::store) mod bed;
+mod cancels;
+mod cells;
+mod claims;
+mod nonces;
+mod queries;
+mod races;
+mod submits;
+
+use std::sync::Arc;
+
+use super::Store;
+use super::memory::MemoryStore;
+use super::sqlite::SqliteStore;
+
+macro_rules! suite {
+    ($($module:ident :: $test:ident,)+) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                let store: super::Arc<dyn super::Store> = super::Arc::new(super::MemoryStore::new());
+                super::$module::$test(store).await;
+            })+
+        }
+
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                let dir = tempfile::tempdir().unwrap();
+                let store = super::SqliteStore::open(&dir.path().join("haulage.db")).await.unwrap();
+                let store: super::Arc<dyn super::Store> = super::Arc::new(store);
+                super::$module::$test(super::Arc::clone(&store)).await;
+                store.close().await.unwrap();
+            })+
+        }
+    };
+}
+
+suite! {
+    accounts::an_account_name_is_taken_once,
+    accounts::a_key_belongs_to_an_existing_account_and_its_id_is_taken_once,
+    accounts::disabling_is_seen_by_the_next_request,
+    cells::every_state_and_event_does_what_the_state_machine_says,
+    cells::a_worker_with_an_old_token_changes_nothing,
+    cells::a_lease_in_force_does_not_expire_unless_everything_does,
+    cells::an_attempt_is_charged_once_and_a_rescue_apart,
+    cells::expiry_goes_in_pages,
+    cells::a_beat_prolongs_the_lease_and_shows_progress,
+    claims::an_account_with_many_jobs_does_not_delay_anothers_first,
+    claims::jobs_of_one_account_come_in_the_order_of_becoming_ready,
+    claims::no_more_than_the_limit_of_one_account_runs_at_once,
+    claims::free_slots_are_used_by_whoever_has_work,
+    claims::turns_go_on_after_the_account_served_last,
+    claims::a_claimed_job_is_whole_and_starts_anew,
+    cancels::each_input_gets_its_verdict_in_order,
+    cancels::a_url_means_every_pending_job_of_the_account_for_it,
+    cancels::urls_are_told_apart_to_the_byte,
+    cancels::a_foreign_job_is_unknown_and_untouched,
+    submits::keys_come_in_the_order_of_the_call_and_grow,
+    submits::a_repeated_session_replays_or_is_taken_until_its_window_ends,
+    submits::sessions_of_two_accounts_are_apart,
+    submits::the_day_quota_opens_at_midnight_utc,
+    submits::only_accepted_calls_count,
+    submits::the_queue_limit_counts_pending_and_waiting,
+    submits::a_reference_id_is_held_until_its_job_fails_or_is_cancelled,
+    submits::reasons_are_judged_in_the_documented_order,
+    submits::an_unknown_account_cannot_submit,
+    queries::infos_by_id_come_once_each_in_the_order_asked,
+    queries::infos_by_url_are_newest_first_and_limited_in_all,
+    queries::a_job_is_kept_whole,
+    queries::pages_walk_all_jobs_newest_first_without_gap_or_repeat,
+    queries::pages_of_some_states_hold_those_alone,
+    queries::a_medium_is_found_by_key_and_by_reference_id,
+    queries::a_failed_job_makes_no_medium,
+    queries::counts_follow_the_jobs,
+    queries::states_of_unknown_keys_are_left_out,
+    queries::purge_forgets_failed_and_cancelled_records_alone,
+    queries::a_closed_store_answers_closed,
+    nonces::of_a_hundred_racing_takers_exactly_one_is_first,
+    nonces::a_nonce_is_used_up_for_its_window_and_its_key,
+    nonces::purge_forgets_expired_nonces_and_sessions,
+    races::a_claim_and_a_cancel_never_both_win,
+    races::an_expiry_and_a_finish_never_both_win,
+    races::of_many_cancels_exactly_one_wins,
+    races::of_many_claims_exactly_one_gets_a_job,
+    races::of_many_submits_with_one_reference_id_exactly_one_is_accepted,
+}

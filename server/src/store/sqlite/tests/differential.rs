@@ -1,0 +1,373 @@
+//! One sequence of random calls on both backends: every answer must be the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use super::Disk;
+use crate::domain::account::AccountId;
+use crate::domain::id::Key;
+use crate::domain::job::{Phase, StateKind, Token};
+use crate::store::conformance::bed::{
+    Bed, at, failure, new_job, referenced, retention, submission, success, url,
+};
+use crate::store::memory::MemoryStore;
+use crate::store::{
+    Beat, CancelBy, Claim, ClaimRequest, MediaRef, Nonce, NonceUse, PageRequest, Retention,
+    Session, Store, Submission, SubmitLimits,
+};
+
+/// A call; numbers stand for accounts, URLs and jobs, taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Call {
+    Submit {
+        account: bool,
+        urls: Vec<u8>,
+        session: Option<(u8, u8)>,
+        reference: Option<u8>,
+        limits: (u8, u8),
+    },
+    Claim {
+        slots: u8,
+        per_account: u8,
+    },
+    Beat {
+        claim: u8,
+        stale: bool,
+        later: u16,
+    },
+    HandBack {
+        claim: u8,
+    },
+    RetryLater {
+        claim: u8,
+        later: u16,
+    },
+    Succeed {
+        claim: u8,
+    },
+    Fail {
+        claim: u8,
+    },
+    Expire {
+        limit: u8,
+        everything: bool,
+    },
+    CancelKeys {
+        account: bool,
+        jobs: Vec<u8>,
+    },
+    CancelUrls {
+        account: bool,
+        urls: Vec<u8>,
+    },
+    Infos {
+        account: bool,
+        jobs: Vec<u8>,
+        ago: u16,
+    },
+    InfosByUrl {
+        account: bool,
+        urls: Vec<u8>,
+        ago: u16,
+    },
+    Page {
+        account: bool,
+        states: Vec<u8>,
+        before: Option<u8>,
+        limit: u8,
+    },
+    States {
+        jobs: Vec<u8>,
+    },
+    Media {
+        account: bool,
+        job: u8,
+        reference: Option<u8>,
+    },
+    Stats,
+    Purge {
+        ago: u16,
+        batch: u8,
+    },
+    Nonce {
+        value: u8,
+        window: u16,
+    },
+    Pass {
+        ms: u16,
+    },
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let few = || prop::collection::vec(any::<u8>(), 0..5);
+    let some = || prop::option::of(0u8..3);
+    prop_oneof![
+        4 => (any::<bool>(), few(), prop::option::of((0u8..2, 0u8..2)), some(), (0u8..20, 0u8..20))
+            .prop_map(|(account, urls, session, reference, limits)| {
+                Call::Submit { account, urls, session, reference, limits }
+            }),
+        4 => (0u8..6, 0u8..4).prop_map(|(slots, per_account)| Call::Claim { slots, per_account }),
+        2 => (any(), any(), any())
+            .prop_map(|(claim, stale, later)| Call::Beat { claim, stale, later }),
+        2 => any().prop_map(|claim| Call::HandBack { claim }),
+        2 => (any(), any()).prop_map(|(claim, later)| Call::RetryLater { claim, later }),
+        2 => any().prop_map(|claim| Call::Succeed { claim }),
+        2 => any().prop_map(|claim| Call::Fail { claim }),
+        2 => (0u8..4, prop::bool::weighted(0.2))
+            .prop_map(|(limit, everything)| Call::Expire { limit, everything }),
+        2 => (any(), few()).prop_map(|(account, jobs)| Call::CancelKeys { account, jobs }),
+        2 => (any(), few()).prop_map(|(account, urls)| Call::CancelUrls { account, urls }),
+        1 => (any(), few(), any())
+            .prop_map(|(account, jobs, ago)| Call::Infos { account, jobs, ago }),
+        1 => (any(), few(), any())
+            .prop_map(|(account, urls, ago)| Call::InfosByUrl { account, urls, ago }),
+        1 => (any(), few(), prop::option::of(any()), 0u8..5)
+            .prop_map(|(account, states, before, limit)| {
+                Call::Page { account, states, before, limit }
+            }),
+        1 => few().prop_map(|jobs| Call::States { jobs }),
+        1 => (any(), any(), some())
+            .prop_map(|(account, job, reference)| Call::Media { account, job, reference }),
+        1 => Just(Call::Stats),
+        1 => (any(), 0u8..5).prop_map(|(ago, batch)| Call::Purge { ago, batch }),
+        1 => (0u8..5, any()).prop_map(|(value, window)| Call::Nonce { value, window }),
+        3 => any().prop_map(|ms| Call::Pass { ms }),
+    ]
+}
+
+/// One backend with the claims it gave out.
+struct Side {
+    bed: Bed,
+    claims: Vec<Claim>,
+    keys: Vec<Key>,
+    /// Milliseconds since the start.
+    now: i64,
+}
+
+impl Side {
+    async fn new(store: Arc<dyn Store>) -> Self {
+        Self { bed: Bed::new(store).await, claims: Vec::new(), keys: Vec::new(), now: 0 }
+    }
+
+    fn account(&self, first: bool) -> AccountId {
+        if first { self.bed.account } else { self.bed.other }
+    }
+
+    /// A job, or one that there never was.
+    fn key(&self, n: u8) -> Key {
+        self.keys.get(usize::from(n) % (self.keys.len() + 1)).copied().unwrap_or(Key(1))
+    }
+
+    fn keys(&self, numbers: &[u8]) -> Vec<Key> {
+        numbers.iter().map(|n| self.key(*n)).collect()
+    }
+
+    fn take(&mut self, n: u8) -> Option<Claim> {
+        let at = usize::from(n).checked_rem(self.claims.len())?;
+        Some(self.claims.remove(at))
+    }
+
+    fn submission(&self, call: &Call) -> Submission {
+        let Call::Submit { account, urls, session, reference, limits } = call else {
+            panic!("a submission")
+        };
+        let mut jobs: Vec<_> = urls.iter().map(|n| new_job(&format!("{}", n % 4))).collect();
+        jobs.extend(reference.map(|n| referenced("r", &format!("r{n}"))));
+        Submission {
+            session: session.map(|(id, print)| Session {
+                id: format!("s{id}"),
+                fingerprint: [print; 32],
+                window: Duration::from_secs(60),
+            }),
+            limits: SubmitLimits {
+                calls_per_day: u32::from(limits.0),
+                pending: u64::from(limits.1),
+            },
+            ..submission(self.account(*account), jobs, at(self.now))
+        }
+    }
+
+    /// Makes the call; the answer as text.
+    async fn make(&mut self, call: &Call) -> String {
+        let store = Arc::clone(&self.bed.store);
+        let now = at(self.now);
+        let later = |ms: u16| at(self.now + i64::from(ms));
+        let ago = |ms: u16| at(self.now - i64::from(ms));
+        let urls = |numbers: &[u8]| -> Vec<_> {
+            numbers.iter().map(|n| url(&format!("{}", n % 5))).collect()
+        };
+        match call {
+            Call::Submit { .. } => {
+                let answer = store.job_submit(self.submission(call)).await.unwrap();
+                if let crate::store::Submitted::Accepted(keys) = &answer {
+                    self.keys.extend(keys);
+                }
+                format!("{answer:?}")
+            }
+            Call::Claim { slots, per_account } => {
+                let request = ClaimRequest {
+                    slots: usize::from(*slots),
+                    per_account: usize::from(*per_account),
+                    now,
+                    lease: Duration::from_secs(30),
+                };
+                let claims = store.job_claim(request).await.unwrap();
+                let text = format!("{claims:?}");
+                self.claims.extend(claims);
+                text
+            }
+            Call::Beat { claim, stale, later: by } => {
+                let Some(at) = usize::from(*claim).checked_rem(self.claims.len()) else {
+                    return String::new();
+                };
+                let beat = self.claims[at].beat(Phase::Downloading, u64::from(*by));
+                let token = Token(beat.token.0 - i64::from(*stale));
+                let beat = Beat { token, ..beat };
+                format!("{:?}", store.job_beat(&[beat], later(*by)).await.unwrap())
+            }
+            Call::HandBack { claim } => match self.take(*claim) {
+                Some(claim) => format!("{:?}", store.job_hand_back(claim, now).await.unwrap()),
+                None => String::new(),
+            },
+            Call::RetryLater { claim, later: by } => {
+                let due = later(*by);
+                match self.take(*claim) {
+                    Some(claim) => {
+                        format!("{:?}", store.job_retry_later(claim, due).await.unwrap())
+                    }
+                    None => String::new(),
+                }
+            }
+            Call::Succeed { claim } => match self.take(*claim) {
+                Some(claim) => {
+                    format!("{:?}", store.job_finish(claim, success(), now).await.unwrap())
+                }
+                None => String::new(),
+            },
+            Call::Fail { claim } => match self.take(*claim) {
+                Some(claim) => {
+                    format!("{:?}", store.job_finish(claim, failure(), now).await.unwrap())
+                }
+                None => String::new(),
+            },
+            Call::Expire { limit, everything } => {
+                let limit = usize::from(*limit);
+                format!("{:?}", store.job_expire(now, limit, *everything).await.unwrap())
+            }
+            Call::CancelKeys { account, jobs } => {
+                let by = CancelBy::Keys(self.keys(jobs));
+                let account = self.account(*account);
+                format!("{:?}", store.job_cancel_pending(account, by, now).await.unwrap())
+            }
+            Call::CancelUrls { account, urls: numbers } => {
+                let by = CancelBy::Urls(urls(numbers));
+                let account = self.account(*account);
+                format!("{:?}", store.job_cancel_pending(account, by, now).await.unwrap())
+            }
+            Call::Infos { account, jobs, ago: since } => {
+                let (account, keys) = (self.account(*account), self.keys(jobs));
+                format!("{:?}", store.job_infos_by_id(account, &keys, ago(*since)).await.unwrap())
+            }
+            Call::InfosByUrl { account, urls: numbers, ago: since } => {
+                let account = self.account(*account);
+                let urls = urls(numbers);
+                format!("{:?}", store.job_infos_by_url(account, &urls, ago(*since)).await.unwrap())
+            }
+            Call::Page { account, states, before, limit } => {
+                let page = PageRequest {
+                    account: self.account(*account),
+                    states: states.iter().map(|n| StateKind::ALL[usize::from(n % 6)]).collect(),
+                    before: before.map(|n| self.key(n)),
+                    limit: usize::from(*limit),
+                };
+                format!("{:?}", store.job_page(page).await.unwrap())
+            }
+            Call::States { jobs } => {
+                format!("{:?}", store.job_states(&self.keys(jobs)).await.unwrap())
+            }
+            Call::Media { account, job, reference } => {
+                let media = match reference {
+                    Some(n) => MediaRef::ReferenceId(format!("r{n}")),
+                    None => MediaRef::Key(self.key(*job)),
+                };
+                let found = store.media_find(self.account(*account), media).await.unwrap();
+                format!("{found:?} {:?}", store.media_object(self.key(*job)).await.unwrap())
+            }
+            Call::Stats => format!("{:?}", store.stats().await.unwrap()),
+            Call::Purge { ago: before, batch } => {
+                let batch = usize::from(*batch);
+                let retention = Retention { batch, ..retention(now, ago(*before)) };
+                format!("{:?}", store.purge(retention).await.unwrap())
+            }
+            Call::Nonce { value, window } => {
+                let value = format!("n{value}");
+                let expires = later(*window);
+                let nonce = Nonce { access_key_id: "K", value: &value, expires, now };
+                let seen = store.nonce_seen(nonce).await.unwrap();
+                let used = store.nonce_take(nonce).await.unwrap();
+                let text = format!("{seen} {used:?}");
+                if let NonceUse::Fresh(written) = used {
+                    written.await.unwrap();
+                }
+                text
+            }
+            Call::Pass { ms } => {
+                self.now += i64::from(*ms);
+                String::new()
+            }
+        }
+    }
+
+    /// Everything that can be asked.
+    async fn everything(&mut self) -> String {
+        let mut out = String::new();
+        for account in [true, false] {
+            let page = Call::Page { account, states: Vec::new(), before: None, limit: 255 };
+            out += &self.make(&page).await;
+            for n in 0..3 {
+                out += &self.make(&Call::Media { account, job: n, reference: Some(n) }).await;
+            }
+        }
+        out += &self.make(&Call::Stats).await;
+        for value in 0..5 {
+            out += &self.make(&Call::Nonce { value, window: 1 }).await;
+        }
+        out
+    }
+}
+
+#[test]
+fn the_durable_store_answers_as_the_one_in_memory() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let config = Config {
+        cases: 60,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(20_170_321),
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
+    let sequence = prop::collection::vec(call(), 1..120);
+    let outcome = TestRunner::new(config).run(&sequence, |calls| {
+        runtime.block_on(async {
+            let disk = Disk::new();
+            let store = disk.open().await;
+            let mut model = Side::new(Arc::new(MemoryStore::new())).await;
+            let mut suspect = Side::new(store).await;
+            for (i, call) in calls.iter().enumerate() {
+                let (expected, given) = (model.make(call).await, suspect.make(call).await);
+                prop_assert_eq!(expected, given, "call {}: {:?}", i, call);
+            }
+            suspect.bed.store.close().await.unwrap();
+            suspect.bed.store = disk.open().await;
+            let (expected, given) = (model.everything().await, suspect.everything().await);
+            prop_assert_eq!(expected, given, "after reopening");
+            Ok(())
+        })
+    });
+    if let Err(difference) = outcome {
+        panic!("{difference}");
+    }
+}
