@@ -114,6 +114,11 @@ impl Params {
         self.sorted.iter().filter(|at| **at < self.in_query).map(|&at| self.pair(at))
     }
 
+    /// Bytes of all names and values.
+    pub(crate) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
     fn name(&self, at: usize) -> &str {
         let span = self.spans[at];
         &self.text[span.name..span.value]
@@ -156,7 +161,7 @@ impl Params {
 
     fn sort(&mut self) {
         let mut sorted: Vec<usize> = (0..self.spans.len()).collect();
-        sorted.sort_by(|a, b| self.name(*a).cmp(self.name(*b)));
+        sorted.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
         self.sorted = sorted;
     }
 

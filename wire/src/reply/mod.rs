@@ -1,23 +1,12 @@
-//! Replies: one description, two formats.
+//! Replies, typed: what an operation answers, and how it is put into words (§7).
 
-use std::borrow::Cow;
+mod fields;
+mod node;
+
+pub use node::Node;
 
 use crate::code::Fault;
 use crate::envelope::Format;
-
-/// One description, two formats (§7.2).
-#[derive(Clone, PartialEq, Debug)]
-pub enum Node<'a> {
-    Text(Cow<'a, str>),
-    Int(i64),
-    Float(f64),
-    Bool(bool),
-    Object(Vec<(&'static str, Node<'a>)>),
-    /// `"X":[…]`; in XML the element X repeated.
-    Flat(Vec<Node<'a>>),
-    /// `"Xs":{"X":[…]}`; in XML `<Xs><X/>…</Xs>`. The name is the item's.
-    Wrapped(&'static str, Vec<Node<'a>>),
-}
 
 /// A success.
 #[derive(Clone, PartialEq, Debug)]
@@ -100,9 +89,22 @@ pub struct Outcome {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutcomeKind {
+    /// By this call.
     Canceled,
+    /// The job has started, or has ended, or was cancelled before.
     NotPending,
     NotExist,
+}
+
+impl OutcomeKind {
+    /// As sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Canceled => "Canceled",
+            Self::NotPending => "NotPending",
+            Self::NotExist => "NotExist",
+        }
+    }
 }
 
 /// §9.4.
@@ -161,12 +163,42 @@ pub struct ListUrlUploadJobsReply {
 }
 
 impl Reply {
+    /// The operation that answers this.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::UploadMediaByUrl(_) => "UploadMediaByURL",
+            Self::GetUrlUploadInfos(_) => "GetURLUploadInfos",
+            Self::CancelUrlUploadJobs(_) => "CancelUrlUploadJobs",
+            Self::GetPlayInfo(_) => "GetPlayInfo",
+            Self::ListUrlUploadJobs(_) => "ListUrlUploadJobs",
+        }
+    }
+
+    /// The body of a success, with `RequestId` first. It never has a `Code`: one client takes any
+    /// reply with one for an error (§0.1.5).
     pub fn render(&self, format: Format, request_id: &str) -> Vec<u8> {
-        let _ = (format, request_id);
-        unimplemented!()
+        let mut fields = vec![("RequestId", Node::from(request_id))];
+        self.fields_into(&mut fields);
+        let root = Node::Object(fields);
+        match format {
+            Format::Json => root.to_json(),
+            Format::Xml => root.to_xml(&[self.action(), "Response"].concat()),
+        }
+    }
+
+    fn fields_into<'a>(&'a self, fields: &mut Vec<(&'static str, Node<'a>)>) {
+        match self {
+            Self::UploadMediaByUrl(reply) => reply.fields_into(fields),
+            Self::GetUrlUploadInfos(reply) => reply.fields_into(fields),
+            Self::CancelUrlUploadJobs(reply) => reply.fields_into(fields),
+            Self::GetPlayInfo(reply) => reply.fields_into(fields),
+            Self::ListUrlUploadJobs(reply) => reply.fields_into(fields),
+        }
     }
 }
 
+/// The body of an error (§7.3). `host_id` is the host as the caller named it, `recommend` the
+/// whole URL of the page that explains the code.
 pub fn render_fault(
     fault: &Fault,
     format: Format,
@@ -174,6 +206,16 @@ pub fn render_fault(
     host_id: &str,
     recommend: &str,
 ) -> Vec<u8> {
-    let _ = (fault, format, request_id, host_id, recommend);
-    unimplemented!()
+    let code = fault.code_text();
+    let root = Node::Object(vec![
+        ("RequestId", Node::from(request_id)),
+        ("HostId", Node::from(host_id)),
+        ("Code", Node::from(code.as_ref())),
+        ("Message", Node::from(fault.message())),
+        ("Recommend", Node::from(recommend)),
+    ]);
+    match format {
+        Format::Json => root.to_json(),
+        Format::Xml => root.to_xml("Error"),
+    }
 }
