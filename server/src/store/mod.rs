@@ -25,6 +25,11 @@ use crate::domain::time::Timestamp;
 pub mod memory;
 pub mod sqlite;
 
+#[cfg(test)]
+mod conformance;
+mod day;
+mod nonces;
+
 /// Most records that one query by URL returns (vod-api.md §9.2).
 pub const INFOS_LIMIT: usize = 100;
 

@@ -1,0 +1,253 @@
+//! What happens to jobs after they were accepted.
+
+use std::collections::BTreeMap;
+
+use super::{Inner, due};
+use crate::domain::account::AccountId;
+use crate::domain::id::Key;
+use crate::domain::job::{Event, Job, Phase, StateKind, Token, apply};
+use crate::domain::media::Media;
+use crate::domain::source_url::SourceUrl;
+use crate::domain::time::Timestamp;
+use crate::store::{
+    CancelVerdict, Claim, ClaimRequest, Finish, JobPage, Outcome, PageRequest, Retention,
+};
+
+impl Inner {
+    /// Applies `event` and then `edit`, which changes what no rule looks at; `None` when the event
+    /// is refused.
+    pub(super) fn change(
+        &mut self,
+        key: Key,
+        event: &Event,
+        edit: impl FnOnce(&mut Job),
+    ) -> Option<()> {
+        let job = &mut self.jobs.get_mut(&key)?.job;
+        let next = apply(&job.progress, event).ok()?;
+        if let Some(at) = due(job) {
+            self.ready.remove(&(job.account, at, key));
+        }
+        job.progress = next;
+        edit(job);
+        if let Some(at) = due(job) {
+            self.ready.insert((job.account, at, key));
+        }
+        Some(())
+    }
+
+    pub(super) fn job_of(&self, account: AccountId, key: Key) -> Option<&Job> {
+        self.jobs.get(&key).map(|record| &record.job).filter(|job| job.account == account)
+    }
+
+    /// The job of the account that holds a reference id: one that made its medium or still may.
+    pub(super) fn reference_holder(&self, account: AccountId, id: &str) -> Option<Key> {
+        let holds = |job: &&Job| {
+            job.account == account
+                && job.request.reference_id.as_deref() == Some(id)
+                && !matches!(job.progress.state.kind(), StateKind::Failed | StateKind::Canceled)
+        };
+        self.jobs.values().map(|record| &record.job).find(holds).map(|job| job.key)
+    }
+
+    /// The first round asks every account that has something to do, from the one after the last
+    /// served; later rounds only those that were served. Nobody else can have become ready.
+    pub(super) fn claim(&mut self, request: ClaimRequest) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        let mut running: BTreeMap<AccountId, usize> = BTreeMap::new();
+        for job in self.jobs.values().map(|record| &record.job) {
+            if job.progress.state.kind() == StateKind::Running {
+                *running.entry(job.account).or_default() += 1;
+            }
+        }
+        let mut round = self.accounts_in_turn();
+        while !round.is_empty() {
+            let mut served = Vec::new();
+            for account in round {
+                if claims.len() >= request.slots {
+                    return claims;
+                }
+                let running = running.entry(account).or_default();
+                if request.per_account != 0 && *running >= request.per_account {
+                    continue;
+                }
+                if let Some(claim) = self.claim_one(account, &request) {
+                    claims.push(claim);
+                    *running += 1;
+                    served.push(account);
+                    self.turn = Some(account);
+                }
+            }
+            round = served;
+        }
+        claims
+    }
+
+    fn accounts_in_turn(&self) -> Vec<AccountId> {
+        let mut accounts: Vec<AccountId> = self.ready.iter().map(|entry| entry.0).collect();
+        accounts.dedup();
+        let next = accounts.partition_point(|account| Some(*account) <= self.turn);
+        accounts.rotate_left(next);
+        accounts
+    }
+
+    fn claim_one(&mut self, account: AccountId, request: &ClaimRequest) -> Option<Claim> {
+        let start = (account, Timestamp(i64::MIN), Key(i64::MIN));
+        let end = (account, request.now, Key(i64::MAX));
+        let (_, _, key) = *self.ready.range(start..=end).next()?;
+        let record = self.jobs.get_mut(&key)?;
+        record.token = Token(record.token.0 + 1);
+        let token = record.token;
+        let until = request.now + request.lease;
+        self.change(key, &Event::Claim { now: request.now, token, until }, |job| {
+            job.phase = Phase::Processing;
+            job.bytes = 0;
+        })?;
+        Some(Claim::new(self.jobs.get(&key)?.job.clone(), token))
+    }
+
+    pub(super) fn finish(&mut self, claim: &Claim, outcome: Outcome, now: Timestamp) -> Finish {
+        let (key, token) = (claim.job().key, claim.token());
+        let changed = match outcome {
+            Outcome::Failure(fault) => {
+                self.change(key, &Event::Fail { token, fault }, |job| job.finished = Some(now))
+            }
+            Outcome::Success { facts, object } => {
+                let changed = self.change(key, &Event::Succeed { token }, |job| {
+                    job.finished = Some(now);
+                    job.bytes = object.size;
+                });
+                if changed.is_some() {
+                    let Job { account, request, .. } = claim.job();
+                    let request = request.clone();
+                    let media = Media {
+                        key,
+                        account: *account,
+                        title: request.title,
+                        description: request.description,
+                        tags: request.tags,
+                        cover_url: request.cover_url,
+                        cate_id: request.cate_id,
+                        reference_id: request.reference_id,
+                        user_data: request.user_data,
+                        facts,
+                        object,
+                        created: now,
+                    };
+                    self.media.insert(key, media);
+                }
+                changed
+            }
+        };
+        super::finish(changed)
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp, limit: usize, everything: bool) -> usize {
+        let mut leases: Vec<(Timestamp, Key)> = Vec::new();
+        for job in self.jobs.values().map(|record| &record.job) {
+            if let crate::domain::job::State::Running { until, .. } = job.progress.state
+                && (everything || until <= now)
+            {
+                leases.push((until, job.key));
+            }
+        }
+        leases.sort_unstable();
+        leases.truncate(limit);
+        for (until, key) in &leases {
+            // With `everything`, a lease in force is treated as one that ends now.
+            let _ = self.change(*key, &Event::Expire { now: now.max(*until) }, |job| {
+                job.progress.state = crate::domain::job::State::Waiting { due: now };
+            });
+        }
+        leases.len()
+    }
+
+    pub(super) fn cancel_key(
+        &mut self,
+        account: AccountId,
+        key: Key,
+        now: Timestamp,
+    ) -> CancelVerdict {
+        if self.job_of(account, key).is_none() {
+            return CancelVerdict::NotExist;
+        }
+        match self.change(key, &Event::Cancel, |job| job.finished = Some(now)) {
+            Some(()) => CancelVerdict::Canceled(vec![key]),
+            None => self.not_pending(key),
+        }
+    }
+
+    pub(super) fn cancel_url(
+        &mut self,
+        account: AccountId,
+        url: &SourceUrl,
+        now: Timestamp,
+    ) -> CancelVerdict {
+        let same = |job: &&Job| job.account == account && job.url == *url;
+        let jobs = self.jobs.values().map(|record| &record.job);
+        let known: Vec<Key> = jobs.filter(same).map(|job| job.key).collect();
+        let Some(newest) = known.last().copied() else { return CancelVerdict::NotExist };
+        let mut canceled = known;
+        canceled.retain(|key| {
+            self.change(*key, &Event::Cancel, |job| job.finished = Some(now)).is_some()
+        });
+        if canceled.is_empty() {
+            self.not_pending(newest)
+        } else {
+            CancelVerdict::Canceled(canceled)
+        }
+    }
+
+    fn not_pending(&self, key: Key) -> CancelVerdict {
+        self.jobs.get(&key).map_or(CancelVerdict::NotExist, |record| {
+            CancelVerdict::NotPending(key, record.job.progress.state.kind())
+        })
+    }
+
+    pub(super) fn page(&self, request: &PageRequest) -> JobPage {
+        let before = request.before.unwrap_or(Key(i64::MAX));
+        let newest_first = self.jobs.range(..before).rev().map(|(_, record)| &record.job);
+        let mut jobs: Vec<Job> = newest_first
+            .filter(|job| {
+                let kind = job.progress.state.kind();
+                job.account == request.account
+                    && (request.states.is_empty() || request.states.contains(&kind))
+            })
+            .take(request.limit.saturating_add(1))
+            .cloned()
+            .collect();
+        let more = jobs.len() > request.limit;
+        jobs.truncate(request.limit);
+        JobPage { next: jobs.last().filter(|_| more).map(|job| job.key), jobs }
+    }
+
+    pub(super) fn purge(&mut self, retention: Retention) -> usize {
+        let Retention { now, records_before, batch } = retention;
+        let mut gone = self.nonces.forget(now, batch);
+
+        let over = |used: &super::Used| used.expires <= now;
+        let sessions = self.sessions.iter().filter(|(_, used)| over(used));
+        let sessions: Vec<_> = sessions.map(|(id, _)| id.clone()).take(batch).collect();
+        for id in &sessions {
+            self.sessions.remove(id);
+        }
+        gone += sessions.len();
+
+        let today = crate::store::day::number(now);
+        self.calls.retain(|(_, day), _| *day >= today);
+
+        let mut jobs: Vec<(Timestamp, Key)> = Vec::new();
+        for job in self.jobs.values().map(|record| &record.job) {
+            if let StateKind::Failed | StateKind::Canceled = job.progress.state.kind()
+                && let Some(finished) = job.finished.filter(|at| *at < records_before)
+            {
+                jobs.push((finished, job.key));
+            }
+        }
+        jobs.sort_unstable();
+        jobs.truncate(batch);
+        for (_, key) in &jobs {
+            self.jobs.remove(key);
+        }
+        gone + jobs.len()
+    }
+}

@@ -1,0 +1,77 @@
+//! Accounts and access keys.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::failure::Failure;
+use super::writer::Write;
+use super::{row, sql};
+use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::time::Timestamp;
+
+pub(super) fn create(
+    write: &mut Write<'_>,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<Account>, Failure> {
+    let mut statement = write.db.prepare_cached(sql::ACCOUNT_CREATE)?;
+    let id = statement.query_row(params![name, now.0], |row| row.get(0)).optional()?;
+    Ok(id.map(|id| Account {
+        id: AccountId(id),
+        name: name.to_owned(),
+        enabled: true,
+        created: now,
+    }))
+}
+
+pub(super) fn set_enabled(
+    write: &mut Write<'_>,
+    name: &str,
+    enabled: bool,
+) -> Result<bool, Failure> {
+    let mut statement = write.db.prepare_cached(sql::ACCOUNT_SET_ENABLED)?;
+    Ok(statement.execute(params![name, enabled])? > 0)
+}
+
+pub(super) fn list(db: &Connection) -> Result<Vec<Account>, Failure> {
+    let mut statement = db.prepare_cached(sql::ACCOUNT_LIST)?;
+    statement.query_and_then([], |found| row::account(found, 0))?.collect()
+}
+
+pub(super) fn create_key(write: &mut Write<'_>, key: &AccessKey) -> Result<bool, Failure> {
+    let mut statement = write.db.prepare_cached(sql::KEY_CREATE)?;
+    let enabled = key.status == KeyStatus::Enabled;
+    let created = key.created.0;
+    let made =
+        statement.execute(params![key.id, key.account.0, key.sealed_secret, enabled, created])?;
+    Ok(made > 0)
+}
+
+pub(super) fn list_keys(
+    db: &Connection,
+    account: Option<AccountId>,
+) -> Result<Vec<AccessKey>, Failure> {
+    let mut statement = db.prepare_cached(sql::KEY_LIST)?;
+    statement.query_and_then([account.map(|account| account.0)], row::access_key)?.collect()
+}
+
+pub(super) fn set_key_status(
+    write: &mut Write<'_>,
+    id: &str,
+    status: Option<KeyStatus>,
+) -> Result<bool, Failure> {
+    let changed = match status {
+        Some(status) => {
+            let enabled = status == KeyStatus::Enabled;
+            write.db.prepare_cached(sql::KEY_SET_ENABLED)?.execute(params![id, enabled])?
+        }
+        None => write.db.prepare_cached(sql::KEY_DELETE)?.execute([id])?,
+    };
+    Ok(changed > 0)
+}
+
+pub(super) fn find_key(db: &Connection, id: &str) -> Result<Option<(AccessKey, Account)>, Failure> {
+    let mut statement = db.prepare_cached(sql::KEY_FIND)?;
+    let mut rows = statement
+        .query_and_then([id], |found| Ok((row::access_key(found)?, row::account(found, 5)?)))?;
+    rows.next().transpose()
+}

@@ -1,0 +1,287 @@
+//! What happens to jobs after they were accepted. Each transition is one conditional statement
+//! whose WHERE clause is the rule; [`crate::domain::job::apply`] is what it is compared with.
+
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use super::failure::Failure;
+use super::writer::Write;
+use super::{row, sql};
+use crate::domain::account::AccountId;
+use crate::domain::id::Key;
+use crate::domain::job::Job;
+use crate::domain::media::{MediaFacts, MediaType, StoredObject};
+use crate::domain::source_url::SourceUrl;
+use crate::domain::time::Timestamp;
+use crate::store::{
+    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, Outcome, Retention, day, nonces,
+};
+
+/// An account in the rounds of a claim.
+struct Seat {
+    account: i64,
+    /// How many more of its jobs may run.
+    room: usize,
+}
+
+/// Hands out jobs in rounds, one job for each account. The first round asks every account that
+/// has something to do, from the one after the last served: a loose scan of the index of ready
+/// jobs, one seek for each account, whatever the number of jobs. Later rounds ask only those that
+/// were served; nobody else can have become ready.
+pub(super) fn claim(write: &mut Write<'_>, request: &ClaimRequest) -> Result<Vec<Claim>, Failure> {
+    let mut claims = Vec::new();
+    let mut served = first_round(write, request, &mut claims)?;
+    while !served.is_empty() {
+        let mut again = Vec::with_capacity(served.len());
+        for seat in served {
+            if claims.len() >= request.slots {
+                return Ok(claims);
+            }
+            again.extend(serve(write, request, seat, &mut claims)?);
+        }
+        served = again;
+    }
+    Ok(claims)
+}
+
+fn first_round(
+    write: &mut Write<'_>,
+    request: &ClaimRequest,
+    claims: &mut Vec<Claim>,
+) -> Result<Vec<Seat>, Failure> {
+    let start = *write.turn;
+    let mut served = Vec::new();
+    let mut next = write.db.prepare_cached(sql::NEXT_ACCOUNT)?;
+    let mut running = write.db.prepare_cached(sql::RUNNING)?;
+    let (mut at, mut wrapped) = (start, false);
+    while claims.len() < request.slots {
+        let found: Option<i64> = next.query_row([at], |row| row.get(0)).optional()?;
+        match found {
+            // Once round: the one after whom it began is the last.
+            Some(account) if wrapped && account > start => break,
+            Some(account) => at = account,
+            None if wrapped => break,
+            None => {
+                (at, wrapped) = (i64::MIN, true);
+                continue;
+            }
+        }
+        let room = if request.per_account == 0 {
+            usize::MAX
+        } else {
+            let running: Option<i64> = running.query_row([at], |row| row.get(0)).optional()?;
+            let running = usize::try_from(running.unwrap_or(0)).unwrap_or(usize::MAX);
+            request.per_account.saturating_sub(running)
+        };
+        served.extend(serve(write, request, Seat { account: at, room }, claims)?);
+    }
+    Ok(served)
+}
+
+/// Claims one job of the account; returns its seat for the next round when there was one.
+fn serve(
+    write: &mut Write<'_>,
+    request: &ClaimRequest,
+    seat: Seat,
+    claims: &mut Vec<Claim>,
+) -> Result<Option<Seat>, Failure> {
+    if seat.room == 0 {
+        return Ok(None);
+    }
+    let now = request.now.0;
+    let mut ready = write.db.prepare_cached(sql::NEXT_READY)?;
+    let key: Option<i64> = ready.query_row([seat.account, now], |row| row.get(0)).optional()?;
+    let Some(key) = key else { return Ok(None) };
+    let until = request.now + request.lease;
+    let mut claim = write.db.prepare_cached(sql::CLAIM)?;
+    let mut rows = claim.query([key, until.0, now])?;
+    let row = rows.next()?.ok_or_else(|| row::corrupt("a ready job that cannot be claimed"))?;
+    let job = row::job(row)?;
+    let crate::domain::job::State::Running { token, .. } = job.progress.state else {
+        return Err(row::corrupt("a claimed job that is not running"));
+    };
+    claims.push(Claim::new(job, token));
+    *write.turn = seat.account;
+    Ok(Some(Seat { room: seat.room - 1, ..seat }))
+}
+
+pub(super) fn beat(
+    write: &mut Write<'_>,
+    beats: &[Beat],
+    until: Timestamp,
+) -> Result<Vec<Beat>, Failure> {
+    let mut statement = write.db.prepare_cached(sql::BEAT)?;
+    let mut refused = Vec::new();
+    for beat in beats {
+        let Beat { key, token, phase, bytes } = *beat;
+        let bytes = row::count(bytes);
+        if statement.execute(params![key.0, token.0, until.0, phase as i64, bytes])? == 0 {
+            refused.push(*beat);
+        }
+    }
+    Ok(refused)
+}
+
+/// Runs a fenced statement: one row or none.
+fn fenced(db: &Connection, statement: &str, values: impl Params) -> Result<Finish, Failure> {
+    let changed = db.prepare_cached(statement)?.execute(values)?;
+    Ok(if changed == 0 { Finish::Superseded } else { Finish::Recorded })
+}
+
+pub(super) fn hand_back(
+    write: &mut Write<'_>,
+    claim: &Claim,
+    now: Timestamp,
+) -> Result<Finish, Failure> {
+    fenced(write.db, sql::HAND_BACK, [claim.job().key.0, claim.token().0, now.0])
+}
+
+pub(super) fn retry_later(
+    write: &mut Write<'_>,
+    claim: &Claim,
+    due: Timestamp,
+) -> Result<Finish, Failure> {
+    fenced(write.db, sql::RETRY_LATER, [claim.job().key.0, claim.token().0, due.0])
+}
+
+pub(super) fn finish(
+    write: &mut Write<'_>,
+    claim: &Claim,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Result<Finish, Failure> {
+    let (key, token) = (claim.job().key.0, claim.token().0);
+    match outcome {
+        Outcome::Failure(fault) => {
+            let values = params![key, token, now.0, fault.class.code(), fault.message];
+            fenced(write.db, sql::FAIL, values)
+        }
+        Outcome::Success { facts, object } => {
+            let size = row::count(object.size);
+            let finish = fenced(write.db, sql::SUCCEED, [key, token, now.0, size])?;
+            if finish == Finish::Recorded {
+                insert_media(write.db, claim.job(), facts, object, now)?;
+            }
+            Ok(finish)
+        }
+    }
+}
+
+fn insert_media(
+    db: &Connection,
+    job: &Job,
+    facts: &MediaFacts,
+    object: &StoredObject,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let request = &job.request;
+    let media_type = match facts.media_type {
+        MediaType::Video => 0,
+        MediaType::Audio => 1,
+    };
+    db.prepare_cached(sql::MEDIA_INSERT)?.execute(params![
+        job.key.0,
+        job.account.0,
+        now.0,
+        request.title,
+        request.description,
+        request.tags,
+        request.cover_url,
+        request.cate_id,
+        request.reference_id,
+        request.user_data,
+        media_type,
+        facts.format,
+        facts.content_type,
+        facts.duration,
+        facts.width,
+        facts.height,
+        facts.bitrate,
+        facts.fps,
+        facts.codec,
+        object.object_key,
+        row::count(object.size),
+        object.sha256,
+        object.crc64.cast_signed(),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn expire(
+    write: &mut Write<'_>,
+    now: Timestamp,
+    limit: usize,
+    everything: bool,
+) -> Result<usize, Failure> {
+    let ended_by = if everything { i64::MAX } else { now.0 };
+    Ok(write.db.prepare_cached(sql::EXPIRE)?.execute([now.0, ended_by, row::count(limit)])?)
+}
+
+pub(super) fn cancel(
+    write: &mut Write<'_>,
+    account: AccountId,
+    by: &CancelBy,
+    now: Timestamp,
+) -> Result<Vec<CancelVerdict>, Failure> {
+    match by {
+        CancelBy::Keys(keys) => {
+            keys.iter().map(|key| cancel_key(write.db, account, *key, now)).collect()
+        }
+        CancelBy::Urls(urls) => {
+            urls.iter().map(|url| cancel_url(write.db, account, url, now)).collect()
+        }
+    }
+}
+
+fn cancel_key(
+    db: &Connection,
+    account: AccountId,
+    key: Key,
+    now: Timestamp,
+) -> Result<CancelVerdict, Failure> {
+    if db.prepare_cached(sql::CANCEL)?.execute([key.0, account.0, now.0])? > 0 {
+        return Ok(CancelVerdict::Canceled(vec![key]));
+    }
+    let mut statement = db.prepare_cached(sql::STATE_OF)?;
+    let state: Option<i64> =
+        statement.query_row([key.0, account.0], |row| row.get(0)).optional()?;
+    match state {
+        Some(state) => Ok(CancelVerdict::NotPending(key, row::state_kind(state)?)),
+        None => Ok(CancelVerdict::NotExist),
+    }
+}
+
+fn cancel_url(
+    db: &Connection,
+    account: AccountId,
+    url: &SourceUrl,
+    now: Timestamp,
+) -> Result<CancelVerdict, Failure> {
+    let (hash, text) = (url.hash64(), url.expose());
+    let mut statement = db.prepare_cached(sql::CANCEL_URL)?;
+    let rows = statement.query_map(params![account.0, hash, text, now.0], |row| row.get(0))?;
+    let mut canceled = rows.map(|key| key.map(Key)).collect::<Result<Vec<Key>, _>>()?;
+    if !canceled.is_empty() {
+        canceled.sort_unstable();
+        return Ok(CancelVerdict::Canceled(canceled));
+    }
+    let mut statement = db.prepare_cached(sql::NEWEST_OF_URL)?;
+    let newest = statement
+        .query_row(params![account.0, hash, text], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match newest {
+        Some((key, state)) => Ok(CancelVerdict::NotPending(Key(key), row::state_kind(state)?)),
+        None => Ok(CancelVerdict::NotExist),
+    }
+}
+
+pub(super) fn purge(write: &mut Write<'_>, retention: &Retention) -> Result<usize, Failure> {
+    let Retention { now, records_before, batch } = retention;
+    let batch = row::count(*batch);
+    let run =
+        |statement: &str, before: i64| write.db.prepare_cached(statement)?.execute([before, batch]);
+    let nonces = run(sql::FORGET_NONCES, nonces::forgettable_before(*now).0)?;
+    let sessions = run(sql::FORGET_SESSIONS, now.0)?;
+    let jobs = run(sql::FORGET_JOBS, records_before.0)?;
+    write.db.prepare_cached(sql::FORGET_QUOTAS)?.execute([day::number(*now)])?;
+    Ok(nonces + sessions + jobs)
+}

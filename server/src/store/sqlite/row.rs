@@ -1,0 +1,136 @@
+//! Rows to values. A value that this program would not have written is a [`Failure::Corrupt`].
+
+use rusqlite::Row;
+
+use super::failure::Failure;
+use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::fault::{FaultClass, JobFault};
+use crate::domain::id::Key;
+use crate::domain::job::{Job, Phase, Progress, State, StateKind, Token};
+use crate::domain::media::{MediaFacts, MediaType, StoredObject};
+use crate::domain::source_url::SourceUrl;
+use crate::domain::time::Timestamp;
+
+pub(super) fn corrupt(what: impl std::fmt::Display) -> Failure {
+    Failure::Corrupt(what.to_string())
+}
+
+pub(super) fn state_kind(stored: i64) -> Result<StateKind, Failure> {
+    let at = usize::try_from(stored).ok();
+    at.and_then(|at| StateKind::ALL.get(at).copied())
+        .ok_or_else(|| corrupt(format_args!("{stored} is no state")))
+}
+
+/// A count or size.
+fn natural(row: &Row<'_>, at: usize) -> Result<u64, Failure> {
+    let stored: i64 = row.get(at)?;
+    u64::try_from(stored).map_err(|_| corrupt(format_args!("{stored} in place of a count")))
+}
+
+fn small(row: &Row<'_>, at: usize) -> Result<u32, Failure> {
+    let stored: i64 = row.get(at)?;
+    u32::try_from(stored).map_err(|_| corrupt(format_args!("{stored} in place of a small count")))
+}
+
+fn time(row: &Row<'_>, at: usize) -> Result<Option<Timestamp>, Failure> {
+    Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp))
+}
+
+/// A job from the columns of `job_columns!`.
+pub(super) fn job(row: &Row<'_>) -> Result<Job, Failure> {
+    let key = Key(row.get(0)?);
+    let missing = |what: &str| corrupt(format_args!("job {} has no {what}", key.0));
+    let state = match state_kind(row.get(2)?)? {
+        StateKind::Pending => State::Pending,
+        StateKind::Running => State::Running {
+            token: Token(row.get(5)?),
+            until: time(row, 7)?.ok_or_else(|| missing("lease"))?,
+        },
+        StateKind::Waiting => {
+            State::Waiting { due: time(row, 6)?.ok_or_else(|| missing("due time"))? }
+        }
+        StateKind::Succeeded => State::Succeeded,
+        StateKind::Failed => {
+            let code: Option<String> = row.get(13)?;
+            let class = code.as_deref().and_then(FaultClass::from_code);
+            let message: Option<String> = row.get(14)?;
+            State::Failed(JobFault {
+                class: class.ok_or_else(|| missing("known fault"))?,
+                message: message.ok_or_else(|| missing("fault message"))?,
+            })
+        }
+        StateKind::Canceled => State::Canceled,
+    };
+    let phase: i64 = row.get(8)?;
+    let phase = usize::try_from(phase).ok().and_then(|at| Phase::ALL.get(at).copied());
+    let request = row.get_ref(16)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(Job {
+        key,
+        account: AccountId(row.get(1)?),
+        url: SourceUrl::new(row.get::<_, String>(15)?),
+        // The parser's message could quote the text, which may hold secrets.
+        request: serde_json::from_str(request).map_err(|_| missing("readable request"))?,
+        created: Timestamp(row.get(10)?),
+        deadline: Timestamp(row.get(11)?),
+        progress: Progress { state, attempt: small(row, 3)?, rescues: small(row, 4)? },
+        phase: phase.ok_or_else(|| missing("phase"))?,
+        bytes: natural(row, 9)?,
+        finished: time(row, 12)?,
+    })
+}
+
+pub(super) fn account(row: &Row<'_>, first: usize) -> Result<Account, Failure> {
+    Ok(Account {
+        id: AccountId(row.get(first)?),
+        name: row.get(first + 1)?,
+        enabled: row.get(first + 2)?,
+        created: Timestamp(row.get(first + 3)?),
+    })
+}
+
+pub(super) fn access_key(row: &Row<'_>) -> Result<AccessKey, Failure> {
+    let enabled: bool = row.get(3)?;
+    Ok(AccessKey {
+        id: row.get(0)?,
+        account: AccountId(row.get(1)?),
+        sealed_secret: row.get(2)?,
+        status: if enabled { KeyStatus::Enabled } else { KeyStatus::Disabled },
+        created: Timestamp(row.get(4)?),
+    })
+}
+
+/// From the columns of `object_columns!`, the first of which is at `first`.
+pub(super) fn facts_and_object(
+    row: &Row<'_>,
+    first: usize,
+) -> Result<(MediaFacts, StoredObject), Failure> {
+    let at = |offset: usize| first + offset;
+    let media_type = match row.get::<_, i64>(at(0))? {
+        0 => MediaType::Video,
+        1 => MediaType::Audio,
+        other => return Err(corrupt(format_args!("{other} is no media type"))),
+    };
+    let facts = MediaFacts {
+        media_type,
+        format: row.get(at(1))?,
+        content_type: row.get(at(2))?,
+        duration: row.get(at(3))?,
+        width: row.get(at(4))?,
+        height: row.get(at(5))?,
+        bitrate: row.get(at(6))?,
+        fps: row.get(at(7))?,
+        codec: row.get(at(8))?,
+    };
+    let object = StoredObject {
+        object_key: row.get(at(9))?,
+        size: natural(row, at(10))?,
+        sha256: row.get(at(11))?,
+        crc64: row.get::<_, i64>(at(12))?.cast_unsigned(),
+    };
+    Ok((facts, object))
+}
+
+/// A count for a column: what does not fit is as good as the largest that does.
+pub(super) fn count(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,153 @@
+//! Every statement of the SQLite backend, by name. A test prepares them all; another asserts how
+//! the hot ones are planned.
+
+/// The columns that [`super::row::job`] reads, in its order.
+macro_rules! job_columns {
+    () => {
+        "key, account, state, attempt, rescues, token, due, lease_until, phase, bytes, created, \
+         deadline, finished, fault_code, fault_message, url, request"
+    };
+}
+
+/// The columns that [`super::row::facts_and_object`] reads, from its first index on.
+macro_rules! object_columns {
+    () => {
+        "media_type, format, content_type, duration, width, height, bitrate, fps, codec, \
+         object_key, size, sha256, crc64"
+    };
+}
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)+
+
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+statements! {
+    // Transactions.
+    BEGIN_WRITE = "BEGIN IMMEDIATE";
+    COMMIT = "COMMIT";
+    ROLLBACK = "ROLLBACK";
+    SAVE = "SAVEPOINT command";
+    KEEP = "RELEASE command";
+    UNDO = "ROLLBACK TO command";
+
+    // Accounts and keys.
+    ACCOUNT_CREATE = "INSERT INTO account (name, enabled, created) VALUES (?1, 1, ?2) \
+        ON CONFLICT (name) DO NOTHING RETURNING id";
+    ACCOUNT_LIST = "SELECT id, name, enabled, created FROM account ORDER BY id";
+    ACCOUNT_SET_ENABLED = "UPDATE account SET enabled = ?2 WHERE name = ?1";
+    KEY_CREATE = "INSERT INTO access_key (id, account, sealed_secret, enabled, created) \
+        SELECT ?1, id, ?3, ?4, ?5 FROM account WHERE id = ?2 ON CONFLICT (id) DO NOTHING";
+    KEY_LIST = "SELECT id, account, sealed_secret, enabled, created FROM access_key \
+        WHERE ?1 IS NULL OR account = ?1 ORDER BY seq";
+    KEY_SET_ENABLED = "UPDATE access_key SET enabled = ?2 WHERE id = ?1";
+    KEY_DELETE = "DELETE FROM access_key WHERE id = ?1";
+    KEY_FIND = "SELECT k.id, k.account, k.sealed_secret, k.enabled, k.created, \
+        a.id, a.name, a.enabled, a.created \
+        FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = ?1";
+
+    // Nonces.
+    NONCE_ALL = "SELECT expires, hash FROM nonce";
+    NONCE_PUT = "INSERT OR IGNORE INTO nonce (expires, hash) VALUES (?1, ?2)";
+
+    // Submission, in the order of judgement.
+    SESSION_FIND = "SELECT fingerprint, keys FROM session \
+        WHERE account = ?1 AND id = ?2 AND expires > ?3";
+    QUOTA_FIND = "SELECT calls FROM quota WHERE day = ?1 AND account = ?2";
+    QUEUED = "SELECT pending + waiting FROM queue WHERE account = ?1";
+    REFERENCE_HOLDER = "SELECT key FROM job INDEXED BY job_reference \
+        WHERE account = ?1 AND reference_id = ?2 AND state < 4";
+    LAST_KEY = "SELECT MAX(key) FROM job";
+    JOB_INSERT = "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, \
+        bytes, created, deadline, url_hash, reference_id, url, request) \
+        VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 0, ?3, ?4, ?5, ?6, ?7, ?8)";
+    QUOTA_COUNT = "INSERT INTO quota (day, account, calls) VALUES (?1, ?2, 1) \
+        ON CONFLICT (day, account) DO UPDATE SET calls = calls + 1";
+    SESSION_PUT = "INSERT OR REPLACE INTO session (account, id, fingerprint, keys, expires) \
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+
+    // The claim: a loose scan of accounts, then one seek for each.
+    NEXT_ACCOUNT = "SELECT account FROM job INDEXED BY job_ready \
+        WHERE due IS NOT NULL AND account > ?1 ORDER BY account LIMIT 1";
+    RUNNING = "SELECT running FROM queue WHERE account = ?1";
+    NEXT_READY = "SELECT key FROM job INDEXED BY job_ready \
+        WHERE account = ?1 AND due <= ?2 ORDER BY due, key LIMIT 1";
+    CLAIM = concat!(
+        "UPDATE job SET state = 1, attempt = attempt + 1, token = token + 1, due = NULL, \
+         lease_until = ?2, phase = 0, bytes = 0 \
+         WHERE key = ?1 AND state IN (0, 2) AND due <= ?3 RETURNING ",
+        job_columns!()
+    );
+
+    // What workers write: the token in the WHERE clause is the fence.
+    BEAT = "UPDATE job SET lease_until = ?3, phase = ?4, bytes = ?5 \
+        WHERE key = ?1 AND token = ?2 AND state = 1";
+    HAND_BACK = "UPDATE job SET state = 2, due = ?3, lease_until = NULL, \
+        attempt = MAX(attempt - 1, 0) WHERE key = ?1 AND token = ?2 AND state = 1";
+    RETRY_LATER = "UPDATE job SET state = 2, due = ?3, lease_until = NULL \
+        WHERE key = ?1 AND token = ?2 AND state = 1";
+    SUCCEED = "UPDATE job SET state = 3, lease_until = NULL, finished = ?3, bytes = ?4 \
+        WHERE key = ?1 AND token = ?2 AND state = 1";
+    FAIL = "UPDATE job SET state = 4, lease_until = NULL, finished = ?3, fault_code = ?4, \
+        fault_message = ?5 WHERE key = ?1 AND token = ?2 AND state = 1";
+    MEDIA_INSERT = concat!(
+        "INSERT INTO media (key, account, created, title, description, tags, cover_url, cate_id, \
+         reference_id, user_data, ",
+        object_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+         ?18, ?19, ?20, ?21, ?22, ?23)"
+    );
+    EXPIRE = "UPDATE job SET state = 2, due = ?1, lease_until = NULL, \
+        attempt = MAX(attempt - 1, 0), rescues = rescues + 1 \
+        WHERE key IN (SELECT key FROM job INDEXED BY job_lease \
+        WHERE lease_until <= ?2 ORDER BY lease_until, key LIMIT ?3)";
+
+    // Cancelling: `state = 0` in the WHERE clause is the whole rule.
+    CANCEL = "UPDATE job SET state = 5, due = NULL, finished = ?3 \
+        WHERE key = ?1 AND account = ?2 AND state = 0";
+    CANCEL_URL = "UPDATE job INDEXED BY job_url_pending \
+        SET state = 5, due = NULL, finished = ?4 \
+        WHERE account = ?1 AND url_hash = ?2 AND url = ?3 AND state = 0 RETURNING key";
+    STATE_OF = "SELECT state FROM job WHERE key = ?1 AND account = ?2";
+    NEWEST_OF_URL = "SELECT key, state FROM job INDEXED BY job_url \
+        WHERE account = ?1 AND url_hash = ?2 AND url = ?3 ORDER BY key DESC LIMIT 1";
+
+    // Queries.
+    INFO_BY_ID = concat!(
+        "SELECT ", job_columns!(), " FROM job WHERE key = ?1 AND account = ?2 AND created >= ?3"
+    );
+    /// A key is never older than its job's creation, so the bound on keys leaves nothing out.
+    INFOS_BY_URL = concat!(
+        "SELECT ", job_columns!(), " FROM job INDEXED BY job_url \
+         WHERE account = ?1 AND url_hash = ?2 AND key >= ?3 AND url = ?4 AND created >= ?5 \
+         ORDER BY key DESC LIMIT ?6"
+    );
+    PAGE_KEYS = "SELECT key FROM job INDEXED BY job_list \
+        WHERE account = ?1 AND state = ?2 AND key < ?3 ORDER BY key DESC LIMIT ?4";
+    JOB_BY_KEY = concat!("SELECT ", job_columns!(), " FROM job WHERE key = ?1");
+    STATE_AND_TOKEN = "SELECT state, token FROM job WHERE key = ?1";
+    MEDIA_FIND = concat!(
+        "SELECT created, title, description, tags, cover_url, cate_id, reference_id, user_data, ",
+        object_columns!(),
+        " FROM media WHERE key = ?1 AND account = ?2"
+    );
+    MEDIA_OBJECT = concat!("SELECT ", object_columns!(), " FROM media WHERE key = ?1");
+    QUEUE_TOTALS = "SELECT COALESCE(SUM(pending), 0), COALESCE(SUM(running), 0), \
+        COALESCE(SUM(waiting), 0) FROM queue";
+    OLDEST_READY = "SELECT MIN(at) FROM (SELECT (SELECT MIN(due) FROM job INDEXED BY job_ready \
+        WHERE job.account = queue.account AND due IS NOT NULL) AS at \
+        FROM queue WHERE pending + waiting > 0)";
+
+    // Forgetting.
+    FORGET_NONCES = "DELETE FROM nonce WHERE (expires, hash) IN (SELECT expires, hash FROM nonce \
+        WHERE expires < ?1 ORDER BY expires, hash LIMIT ?2)";
+    FORGET_SESSIONS = "DELETE FROM session WHERE (account, id) IN (SELECT account, id \
+        FROM session INDEXED BY session_expires WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+    FORGET_QUOTAS = "DELETE FROM quota WHERE day < ?1";
+    FORGET_JOBS = "DELETE FROM job WHERE key IN (SELECT key FROM job INDEXED BY job_forgettable \
+        WHERE state >= 4 AND finished < ?1 ORDER BY finished, key LIMIT ?2)";
+}
