@@ -86,7 +86,10 @@ impl FromStr for EgressAllow {
         }
         let (place, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((inner, "")) => (inner, None),
-            Some((inner, rest)) => (inner, rest.strip_prefix(':')),
+            Some((inner, rest)) => match rest.strip_prefix(':') {
+                Some(port) => (inner, Some(port)),
+                None => return Err(BadEgressAllow::Form(text.to_owned())),
+            },
             None => match text.split_once(':') {
                 Some((place, port)) => (place, Some(port)),
                 None => (text, None),
@@ -130,9 +133,7 @@ fn is_host(text: &str) -> bool {
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.split('.').all(label)
-        && !last.bytes().all(|b| b.is_ascii_digit())
+    name.len() <= 253 && name.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl fmt::Display for EgressAllow {
@@ -181,8 +182,23 @@ mod tests {
         let same: EgressAllow = " Media.Internal. ".parse().unwrap();
         assert_eq!(same.to_string(), "media.internal");
         for bad in [
-            "", ":80", "10.0.0.0/33", "10.0.0.5/8", "10.0.0.5:0", "10.0.0.5:65536", "h:+80",
-            "a b", "http://h", "h/8", "1.2.3", "[h]:80", "[::1", "[::1]80", "a..b", "*.h", "0x7f.1",
+            "",
+            ":80",
+            "10.0.0.0/33",
+            "10.0.0.5/8",
+            "10.0.0.5:0",
+            "10.0.0.5:65536",
+            "h:+80",
+            "a b",
+            "http://h",
+            "h/8",
+            "1.2.3",
+            "[h]:80",
+            "[::1",
+            "[::1]80",
+            "a..b",
+            "*.h",
+            "0x7f.1",
             "2130706433",
         ] {
             assert!(bad.parse::<EgressAllow>().is_err(), "{bad}");

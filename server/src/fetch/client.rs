@@ -247,8 +247,7 @@ fn request(target: &Target) -> Result<Request<Empty<Bytes>>, FetchError> {
     let host = target.host();
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let (scheme, usual) = if target.is_https() { ("https", 443) } else { ("http", 80) };
-    let authority =
-        if target.port() == usual { host } else { format!("{host}:{}", target.port()) };
+    let authority = if target.port() == usual { host } else { format!("{host}:{}", target.port()) };
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(authority)
@@ -320,8 +319,7 @@ async fn says_expired(response: Response<Incoming>) -> bool {
 fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = &settings.extra_ca {
-        let unreadable =
-            |cause: String| FetcherError::ExtraCa { path: path.clone(), cause };
+        let unreadable = |cause: String| FetcherError::ExtraCa { path: path.clone(), cause };
         let found = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
         let before = roots.len();
         for certificate in found {

@@ -110,7 +110,9 @@ impl Connector {
         let stream = timeout_at(deadline, tcp.call(uri))
             .await
             .map_err(|_| DialError::ConnectTimeout)?
-            .map_err(|e| if timed_out(&e) { DialError::ConnectTimeout } else { DialError::Connect })?;
+            .map_err(
+                |e| if timed_out(&e) { DialError::ConnectTimeout } else { DialError::Connect },
+            )?;
         let peer = stream.inner().peer_addr().map_err(|_| DialError::Connect)?;
         if addresses.0.contains(&peer) {
             Ok(stream)
@@ -164,7 +166,8 @@ struct Checked(Arc<[SocketAddr]>);
 
 impl Checked {
     fn choose(ips: &[IpAddr], port: u16) -> Self {
-        let some = |v4: bool| ips.iter().filter(move |ip| ip.is_ipv4() == v4).take(TRIED_PER_FAMILY);
+        let some =
+            |v4: bool| ips.iter().filter(move |ip| ip.is_ipv4() == v4).take(TRIED_PER_FAMILY);
         Self(some(false).chain(some(true)).map(|ip| SocketAddr::new(*ip, port)).collect())
     }
 }

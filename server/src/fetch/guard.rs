@@ -12,8 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
-pub use super::allow::{BadEgressAllow, EgressAllow};
 use super::addresses::{is_metadata, special_block, spellings};
+pub use super::allow::{BadEgressAllow, EgressAllow};
 use super::own::OwnAddresses;
 use crate::domain::fault::FaultClass;
 use crate::domain::source_url::URL_LIMIT;

@@ -151,10 +151,7 @@ mod tests {
         let lo: IpAddr = "127.0.0.1".parse().unwrap();
         let all = interface_addresses().unwrap();
         assert!(all.contains(&OwnAddress { ip: lo, on_loopback: true }), "{all:?}");
-        assert_eq!(
-            OwnAddresses::System.find(lo),
-            Some(OwnAddress { ip: lo, on_loopback: true })
-        );
+        assert_eq!(OwnAddresses::System.find(lo), Some(OwnAddress { ip: lo, on_loopback: true }));
         assert_eq!(OwnAddresses::System.find("93.184.216.34".parse().unwrap()), None);
     }
 

@@ -149,11 +149,8 @@ impl Source {
         let mut stall_left = self.limits.stall;
         loop {
             let window_left = self.limits.window.saturating_sub(self.window_waited);
-            let patience = if self.limits.min_speed == 0 {
-                stall_left
-            } else {
-                stall_left.min(window_left)
-            };
+            let patience =
+                if self.limits.min_speed == 0 { stall_left } else { stall_left.min(window_left) };
             let began = Instant::now();
             let frame = timeout(patience, self.body.frame()).await;
             let waited = began.elapsed();

@@ -83,7 +83,9 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Retry {
         text.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1_000)
     } else {
         match jiff::fmt::rfc2822::parse(text) {
-            Ok(at) => u64::try_from(at.timestamp().as_millisecond().saturating_sub(now.0)).unwrap_or(0),
+            Ok(at) => {
+                u64::try_from(at.timestamp().as_millisecond().saturating_sub(now.0)).unwrap_or(0)
+            }
             Err(_) => return Retry::Backoff,
         }
     };

@@ -57,7 +57,8 @@ fn every_row_of_the_url_corpus_gets_its_verdict() {
 #[test]
 fn no_spelling_of_a_version_4_address_but_the_plain_one_passes() {
     let open = guard(&["0.0.0.0/0", "::/0"]);
-    for host in ["8.8.8.8.", "0x8.8.8.8", "010.8.8.8", "8.8.2056", "134744072", "%38.8.8.8", "８.8.8.8"]
+    for host in
+        ["8.8.8.8.", "0x8.8.8.8", "010.8.8.8", "8.8.2056", "134744072", "%38.8.8.8", "８.8.8.8"]
     {
         let verdict = open.target(&format!("http://{host}/v.mp4"));
         assert!(matches!(verdict, Err(Refusal::Spelling(_))), "{host}: {verdict:?}");
@@ -67,7 +68,8 @@ fn no_spelling_of_a_version_4_address_but_the_plain_one_passes() {
 
 #[test]
 fn a_target_keeps_host_port_and_query_of_its_url() {
-    let target = guard(&[]).target("HTTPS://Media.Example.COM.:8443/a/../b%2Fc?S=a%2Fb+c#f").unwrap();
+    let target =
+        guard(&[]).target("HTTPS://Media.Example.COM.:8443/a/../b%2Fc?S=a%2Fb+c#f").unwrap();
     assert_eq!((target.host(), target.port()), ("media.example.com", 8443));
     assert!(target.is_https());
     assert_eq!(target.path_and_query(), "/b%2Fc?S=a%2Fb+c");
@@ -119,11 +121,19 @@ fn an_allow_entry_opens_what_it_names_and_nothing_beside_it() {
 
 #[test]
 fn metadata_addresses_open_by_their_exact_name_alone() {
-    let to = |allow: &[&str], ip: &str| guard(allow).answer("h.example", 80, &[ip.parse().unwrap()]);
+    let to =
+        |allow: &[&str], ip: &str| guard(allow).answer("h.example", 80, &[ip.parse().unwrap()]);
     let wide = ["0.0.0.0/0", "::/0", "169.254.0.0/16", "h.example"];
-    for ip in ["169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fe80::1",
-        "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::"]
-    {
+    for ip in [
+        "169.254.169.254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "fe80::1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::",
+    ] {
         assert_eq!(to(&wide, ip), Err(Refusal::Metadata), "{ip}");
         assert_eq!(to(&[ip], ip), Ok(()), "{ip}");
     }
@@ -186,11 +196,24 @@ fn a_redirect_passes_the_whole_gate_anew() {
         assert_eq!((target.host(), target.path_and_query()), (host, path), "{location}");
     }
     for location in [
-        "http://127.0.0.1:8080/", "//127.0.0.1/", "http://[::1]/", "http://0/", "http://localhost/",
-        "//134744072/", "http://pub4.example.com\\@127.0.0.1/", "/\\127.0.0.1/",
-        "http://u@pub4.example.com/", "http://pub4.example.com:6379/", "http://a b.example.com/",
-        "file:///etc/passwd", "gopher://h/", "data:video/mp4;base64,AAAA", "javascript:alert(1)",
-        "http:/pub6.example.com/", "jar:http://example.com!/x", "/a\tb",
+        "http://127.0.0.1:8080/",
+        "//127.0.0.1/",
+        "http://[::1]/",
+        "http://0/",
+        "http://localhost/",
+        "//134744072/",
+        "http://pub4.example.com\\@127.0.0.1/",
+        "/\\127.0.0.1/",
+        "http://u@pub4.example.com/",
+        "http://pub4.example.com:6379/",
+        "http://a b.example.com/",
+        "file:///etc/passwd",
+        "gopher://h/",
+        "data:video/mp4;base64,AAAA",
+        "javascript:alert(1)",
+        "http:/pub6.example.com/",
+        "jar:http://example.com!/x",
+        "/a\tb",
     ] {
         let refusal = to(location).unwrap_err();
         assert_eq!(refusal.class_in_redirect(), FaultClass::ForbiddenAddress, "{location}");
