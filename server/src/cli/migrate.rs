@@ -6,8 +6,10 @@ use super::Outcome;
 use super::screen::{Screen, emit};
 use super::setup::NodeArgs;
 
-/// Bring the database to the schema of this version. The embedded database does so by itself
-/// whenever it is opened; this is for doing it at a time of your choice
+/// Bring the database to the schema of this version
+///
+/// The embedded database does so by itself whenever it is opened; this is for doing it at a time of
+/// your choice.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Machine output on standard output

@@ -124,13 +124,9 @@ pub(super) mod address {
     }
 }
 
-/// Any text; empty means not set.
-pub(super) mod text {
-    pub(in crate::config) const ACCEPTS: &str = "text";
-
-    pub(in crate::config) fn parse(text: &str) -> Result<Option<String>, String> {
-        Ok((!text.is_empty()).then(|| text.to_owned()))
-    }
+/// Text as it stands; empty means not set.
+fn optional(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// What an access key id is made of: it travels in headers, queries and shell commands.
@@ -145,7 +141,7 @@ pub(super) mod key_id {
         if text.len() > LIMIT || !text.bytes().all(fine) {
             return Err(String::new());
         }
-        super::text::parse(text)
+        Ok(super::optional(text))
     }
 }
 
@@ -163,7 +159,7 @@ pub(super) mod secret {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err("it has characters that are not printable ASCII".to_owned());
         }
-        super::text::parse(text)
+        Ok(super::optional(text))
     }
 }
 
@@ -198,7 +194,7 @@ pub(super) mod store_url {
         if !text.is_empty() && (scheme.is_empty() || !scheme.bytes().all(fine)) {
             return Err(String::new());
         }
-        super::text::parse(text)
+        Ok(super::optional(text))
     }
 }
 

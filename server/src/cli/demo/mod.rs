@@ -97,7 +97,9 @@ impl Args {
         } else {
             stage.node.stop().drain();
         }
-        let Stage { node, data_dir, origin, .. } = stage;
+        let Stage { node, data_dir, origin, client, .. } = stage;
+        // Its idle connection would keep the node waiting.
+        drop(client);
         until_stopped(node, &mut signals, screen).await;
         drop((origin, data_dir));
         if told.is_ok() && !kept {

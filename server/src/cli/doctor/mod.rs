@@ -74,8 +74,8 @@ impl Check {
 
     fn line(&self, screen: Screen) -> String {
         let level = screen.paint(self.level.ink(), format!("{:<4}", self.level.word()));
-        let head = format!("{level}  {:<13}  {}", self.name, human::printable(&self.found));
-        if self.fix.is_empty() { head } else { format!("{head}\n{:21}→ {}", "", self.fix) }
+        let head = format!("{level}  {:<14}  {}", self.name, human::printable(&self.found));
+        if self.fix.is_empty() { head } else { format!("{head}\n{:22}→ {}", "", self.fix) }
     }
 }
 

@@ -156,9 +156,9 @@ fn a_value_of_a_wrong_type_is_refused() {
 
 #[test]
 fn a_secret_is_never_repeated() {
-    let secret = "short\u{7f}";
+    let secret = "zq7\u{7f}";
     let error = the_error(&case(&[], &[("HAULAGE_ACCESS_KEY_SECRET", secret)], ""));
-    assert!(error.contains("HAULAGE_ACCESS_KEY_SECRET") && !error.contains("short"), "{error}");
+    assert!(error.contains("HAULAGE_ACCESS_KEY_SECRET") && !error.contains("zq7"), "{error}");
     let error = the_error(&case(&[("database_url", "admin:hunter2@db")], &[], ""));
     assert!(!error.contains("hunter2"), "{error}");
     // Not even by a parser that quotes what it cannot read.
