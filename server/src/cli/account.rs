@@ -48,9 +48,9 @@ impl Args {
         let answer: Value = match &self.verb {
             Verb::Create { name } => {
                 let made = store.account_create(name, open.clock.now()).await;
-                let account = made.map_err(store_failure)?.ok_or_else(|| {
-                    Failure::No(format!("there is an account {name} already"))
-                })?;
+                let account = made
+                    .map_err(store_failure)?
+                    .ok_or_else(|| Failure::No(format!("there is an account {name} already")))?;
                 screen.say(format!("account {name} is made"));
                 account_json(&account)
             }

@@ -141,7 +141,10 @@ mod tests {
 
     #[test]
     fn a_url_is_shown_without_what_may_be_secret() {
-        assert_eq!(url("https://me:pw@h.example/a@b.mp4?Signature=s#f"), "https://h.example/a@b.mp4?…");
+        assert_eq!(
+            url("https://me:pw@h.example/a@b.mp4?Signature=s#f"),
+            "https://h.example/a@b.mp4?…"
+        );
         assert_eq!(url("http://h/a.mp4"), "http://h/a.mp4");
     }
 

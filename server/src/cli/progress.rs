@@ -86,9 +86,8 @@ impl Progress {
             }
         }
         let beyond = jobs.iter().filter(|job| !self.by_id.contains_key(&job.job_id));
-        let (ended, all) = beyond.fold((0, 0), |(ended, all), job| {
-            (ended + usize::from(job.is_final()), all + 1)
-        });
+        let (ended, all) =
+            beyond.fold((0, 0), |(ended, all), job| (ended + usize::from(job.is_final()), all + 1));
         if all > 0 {
             let line = self.beyond.get_or_insert_with(|| {
                 let line = self.bars.add(ProgressBar::no_length());

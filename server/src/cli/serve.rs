@@ -14,7 +14,9 @@ use crate::run::serve::{Node, start};
 
 /// Serve the API, run the jobs, deliver events: everything in one process
 #[derive(Debug, clap::Args)]
-#[command(after_help = "When ready, one line goes to standard output: haulage ready on http://HOST:PORT\nSIGTERM or Ctrl-C drains: running transfers may end, for as long as --drain says; a second one stops at once.")]
+#[command(
+    after_help = "When ready, one line goes to standard output: haulage ready on http://HOST:PORT\nSIGTERM or Ctrl-C drains: running transfers may end, for as long as --drain says; a second one stops at once."
+)]
 pub(super) struct Args {
     /// Configuration file (TOML) [env: HAULAGE_CONFIG]
     #[arg(long, value_name = "FILE")]
@@ -117,7 +119,10 @@ impl Signals {
         let on = |kind| {
             signal(kind).map_err(|e| Failure::Cannot(format!("cannot listen for signals: {e}")))
         };
-        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
     }
 
     /// The name of the next one.

@@ -44,9 +44,8 @@ impl clap::Args for SettingFlags {
 }
 
 /// Flag and value name of each setting; clap wants them to live as long as the program.
-static SPELLINGS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
-    SETTINGS.iter().map(|s| (s.flag(), s.name.to_ascii_uppercase())).collect()
-});
+static SPELLINGS: LazyLock<Vec<(String, String)>> =
+    LazyLock::new(|| SETTINGS.iter().map(|s| (s.flag(), s.name.to_ascii_uppercase())).collect());
 
 fn flag_of(setting: &'static Setting, (flag, value): &'static (String, String)) -> clap::Arg {
     let default = match setting.default {
@@ -174,7 +173,8 @@ fn credentials(config: &Config) -> Result<Credentials, Failure> {
     }
     if config.access_key_secret.is_some() {
         return Err(Failure::Usage(
-            "HAULAGE_ACCESS_KEY_SECRET is set but HAULAGE_ACCESS_KEY_ID is not; set both".to_owned(),
+            "HAULAGE_ACCESS_KEY_SECRET is set but HAULAGE_ACCESS_KEY_ID is not; set both"
+                .to_owned(),
         ));
     }
     let path = config.data_dir.join(CREDENTIALS_FILE);
@@ -270,8 +270,12 @@ mod tests {
         use std::os::unix::fs::OpenOptionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(CREDENTIALS_FILE);
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .unwrap();
         file.write_all(b"access_key_id = \"kept\"\naccess_key_secret = \"kept secret\"\n").unwrap();
         dir
     }
@@ -299,6 +303,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let failure = credentials(&config(&[("data_dir", dir.path().to_str().unwrap())]));
         let text = failure.unwrap_err().to_string();
-        assert!(text.contains("HAULAGE_ACCESS_KEY_ID") && text.contains(CREDENTIALS_FILE), "{text}");
+        assert!(
+            text.contains("HAULAGE_ACCESS_KEY_ID") && text.contains(CREDENTIALS_FILE),
+            "{text}"
+        );
     }
 }

@@ -58,7 +58,8 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }
-    for line in ["haulage --version", "haulage help", "haulage help key create", "haulage serve -h"] {
+    for line in ["haulage --version", "haulage help", "haulage help key create", "haulage serve -h"]
+    {
         assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
     }
 }

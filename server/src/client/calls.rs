@@ -361,9 +361,14 @@ mod tests {
         for status in ["SUCCESS", "DOWNLOAD_FAIL", "UPLOAD_FAIL", "CANCELED"] {
             assert!(job(status).is_final(), "{status}");
         }
-        for status in
-            ["PENDING", "PROCESSING", "DOWNLOADING", "DOWNLOAD_SUCCESS", "UPLOADING", "UPLOAD_SUCCESS"]
-        {
+        for status in [
+            "PENDING",
+            "PROCESSING",
+            "DOWNLOADING",
+            "DOWNLOAD_SUCCESS",
+            "UPLOADING",
+            "UPLOAD_SUCCESS",
+        ] {
             assert!(!job(status).is_final(), "{status}");
         }
     }

@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn the_key_is_read_when_it_is_its_owners_alone() {
         let key = Credentials::read(written(WHOLE, 0o600).path()).unwrap().unwrap();
-        assert_eq!((key.access_key_id.as_str(), key.access_key_secret.as_str()), ("id", "the secret"));
+        assert_eq!(
+            (key.access_key_id.as_str(), key.access_key_secret.as_str()),
+            ("id", "the secret")
+        );
         assert!(!format!("{key:?}").contains("the secret"));
         let open = Credentials::read(written(WHOLE, 0o640).path()).unwrap_err();
         assert_eq!(open.kind(), io::ErrorKind::PermissionDenied);

@@ -14,7 +14,8 @@ fn a_server_is_scheme_host_and_port() {
     assert_eq!(parse("127.0.0.1:8710").unwrap().to_string(), "http://127.0.0.1:8710");
     assert_eq!(parse("https://h.example/").unwrap().to_string(), "https://h.example");
     assert_eq!(parse("http://[::1]:1").unwrap().authority, "[::1]:1");
-    for text in ["", "ftp://h", "http://h/path", "http://me:secret@h", "http://h/?Signature=s", "a b"]
+    for text in
+        ["", "ftp://h", "http://h/path", "http://me:secret@h", "http://h/?Signature=s", "a b"]
     {
         let error = parse(text).unwrap_err().to_string();
         assert!(!error.contains("secret") && !error.contains("Signature"), "{error}");
@@ -52,7 +53,9 @@ async fn canned(answer: String) -> (String, tokio::sync::mpsc::UnboundedReceiver
 
 fn http(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
+    )
 }
 
 #[tokio::test]

@@ -200,7 +200,10 @@ mod tests {
             assert!(SETTINGS[..at].iter().all(|other| other.name != setting.name));
         }
         let listen = find("listen").unwrap();
-        assert_eq!((listen.variable().as_str(), listen.flag().as_str()), ("HAULAGE_LISTEN", "listen"));
+        assert_eq!(
+            (listen.variable().as_str(), listen.flag().as_str()),
+            ("HAULAGE_LISTEN", "listen")
+        );
         assert_eq!(find("data_dir").unwrap().flag(), "data-dir");
     }
 

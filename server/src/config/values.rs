@@ -133,8 +133,7 @@ fn optional(text: &str) -> Option<String> {
 pub(super) mod key_id {
     /// Longest access key id, in characters.
     const LIMIT: usize = 128;
-    pub(in crate::config) const ACCEPTS: &str =
-        "1 to 128 letters, digits, `.`, `_` or `-`";
+    pub(in crate::config) const ACCEPTS: &str = "1 to 128 letters, digits, `.`, `_` or `-`";
 
     pub(in crate::config) fn parse(text: &str) -> Result<Option<String>, String> {
         let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -222,8 +221,7 @@ pub(super) mod optional_path {
 
 /// Directives of the log filter.
 pub(super) mod filter {
-    pub(in crate::config) const ACCEPTS: &str =
-        "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,haulage::worker=debug`";
+    pub(in crate::config) const ACCEPTS: &str = "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,haulage::worker=debug`";
 
     pub(in crate::config) fn parse(text: &str) -> Result<String, String> {
         tracing_subscriber::EnvFilter::try_new(text).map_err(|e| e.to_string())?;
@@ -396,7 +394,8 @@ mod tests {
     fn a_base_url_loses_its_last_slash_and_may_not_carry_more_than_a_path() {
         let parsed = base_url::parse("https://media.example.com/pull/").unwrap();
         assert_eq!(parsed.as_deref(), Some("https://media.example.com/pull"));
-        for text in ["media.example.com", "ftp://h/", "http://h/?a=1", "http://u:p@h/", "http://h/#f"]
+        for text in
+            ["media.example.com", "ftp://h/", "http://h/?a=1", "http://u:p@h/", "http://h/#f"]
         {
             assert!(base_url::parse(text).is_err(), "{text}");
         }

@@ -150,9 +150,21 @@ impl Stage {
             node.base_url().parse().map_err(|e| Failure::Cannot(format!("the server: {e}")))?;
         let client = Client::new(server, key.clone(), Clock::System);
         let stage = Self { screen, node, origin, client, data_dir, key };
-        screen.say(screen.paint(Ink::Bold, "Haulage demo: five links, one slow, one broken, one cancelled\n"));
+        screen.say(
+            screen.paint(
+                Ink::Bold,
+                "Haulage demo: five links, one slow, one broken, one cancelled\n",
+            ),
+        );
         stage.step("server", stage.node.base_url());
-        stage.step("origin", format!("http://{} (a real MP4 of {})", stage.origin.address, human::bytes(SAMPLE.len() as u64)));
+        stage.step(
+            "origin",
+            format!(
+                "http://{} (a real MP4 of {})",
+                stage.origin.address,
+                human::bytes(SAMPLE.len() as u64)
+            ),
+        );
         Ok(stage)
     }
 
@@ -178,7 +190,8 @@ impl Stage {
 
     async fn submit(&self) -> Result<Vec<String>, Failure> {
         let urls: Vec<String> = LINKS.iter().map(|link| self.origin.url(link.path)).collect();
-        let titled = |(url, link): (&String, &Link)| json!({ "SourceURL": url, "Title": link.title });
+        let titled =
+            |(url, link): (&String, &Link)| json!({ "SourceURL": url, "Title": link.title });
         let metadata = urls.iter().zip(&LINKS).map(titled).collect();
         let request = UploadRequest { urls, metadata, session_id: None };
         let submitted = self.client.upload(&request, |_| ()).await?;
@@ -186,7 +199,10 @@ impl Stage {
         if ids.len() != LINKS.len() {
             return Err(Failure::No(format!("{} for five links", human::count(ids.len(), "job"))));
         }
-        self.step("submit", format!("{} accepted by UploadMediaByURL, signed (V3)", human::count(ids.len(), "job")));
+        self.step(
+            "submit",
+            format!("{} accepted by UploadMediaByURL, signed (V3)", human::count(ids.len(), "job")),
+        );
         Ok(ids)
     }
 
@@ -195,7 +211,8 @@ impl Stage {
         let busy = timeout(BUSY_TIMEOUT, self.origin.has_seen(SLOTS)).await;
         busy.map_err(|_| Failure::No("the transfers did not start".to_owned()))?;
         let last = Selector::Ids(ids[ids.len() - 1..].to_vec());
-        let status = |infos: crate::client::Infos| infos.infos.into_iter().next().map(|job| job.status);
+        let status =
+            |infos: crate::client::Infos| infos.infos.into_iter().next().map(|job| job.status);
         let before = status(self.client.infos(&last).await?).unwrap_or_default();
         let canceled = self.client.cancel(&last).await?;
         if !canceled.outcomes.iter().any(crate::client::Outcome::is_canceled) {

@@ -31,9 +31,8 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn render(&self, screen: Screen) -> String {
-        let mut table = Table::new(&[
-            "", "status", "duration", "resolution", "size", "bitrate", "codec",
-        ]);
+        let mut table =
+            Table::new(&["", "status", "duration", "resolution", "size", "bitrate", "codec"]);
         for Finding { title, job, play } in &self.findings {
             let play = play.clone().unwrap_or_default();
             let resolution = match (play.width, play.height) {
@@ -88,7 +87,10 @@ impl Report {
             self.findings.iter().filter(|one| which(one)).count()
         };
         let promises = [
-            (count(&probed) == LINKS.len() - 2, "not every good link became a medium with duration and size"),
+            (
+                count(&probed) == LINKS.len() - 2,
+                "not every good link became a medium with duration and size",
+            ),
             (count(&clear) == 1, "the broken link did not fail with a clear code"),
             (count(&|one| one.job.is_canceled()) == 1, "the pending job was not cancelled"),
             (self.compared == Some(true), "a play URL did not give the origin's bytes"),
@@ -162,7 +164,8 @@ mod tests {
     #[test]
     fn the_demo_ends_well_only_if_every_promise_is_kept() {
         promised().verdict().unwrap();
-        let spoils: [(&str, fn(&mut Report)); 6] = [
+        type Spoil = (&'static str, fn(&mut Report));
+        let spoils: [Spoil; 6] = [
             ("duration", |r| r.findings[0].play = None),
             ("clear code", |r| r.findings[2].job.error_code = Some("InternalError".to_owned())),
             ("not cancelled", |r| r.findings[4] = finding("SUCCESS", None, false)),
@@ -181,8 +184,14 @@ mod tests {
     #[test]
     fn the_report_shows_facts_play_urls_and_reasons() {
         let text = promised().render(Screen::plain());
-        for part in ["6.0 s", "320×180", "103.5 KiB", "http://h/media/x", "URLInvalidError.NotMedia", "never asked"]
-        {
+        for part in [
+            "6.0 s",
+            "320×180",
+            "103.5 KiB",
+            "http://h/media/x",
+            "URLInvalidError.NotMedia",
+            "never asked",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

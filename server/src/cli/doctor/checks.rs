@@ -95,7 +95,11 @@ fn missing_dir(dir: &Path) -> Check {
         Ok(()) => Check::ok(NAME, format!("{} is not there yet; serve makes it", dir.display())),
         Err(e) => Check::fail(
             NAME,
-            format!("{} is not there and cannot be made in {}: {e}", dir.display(), parent.display()),
+            format!(
+                "{} is not there and cannot be made in {}: {e}",
+                dir.display(),
+                parent.display()
+            ),
             "make it and give it to this user, or name another with HAULAGE_DATA_DIR",
         ),
     }
@@ -227,7 +231,9 @@ pub(super) async fn probe(config: &Config) -> Check {
             let version = text.split_whitespace().nth(2).unwrap_or("of unknown version");
             Check::ok(NAME, format!("{} {}", program.display(), human::elided(version, 40)))
         }
-        Ok(Ok(output)) => Check::fail(NAME, format!("{} ends with {}", program.display(), output.status), fix),
+        Ok(Ok(output)) => {
+            Check::fail(NAME, format!("{} ends with {}", program.display(), output.status), fix)
+        }
         Ok(Err(e)) => Check::fail(NAME, format!("{} does not start: {e}", program.display()), fix),
         Err(_) => Check::fail(NAME, format!("{} does not answer", program.display()), fix),
     }
@@ -277,7 +283,9 @@ pub(super) fn open_files(config: &Config) -> Check {
         Some(limit) if limit < needed => Check::warn(
             NAME,
             format!("this shell allows {limit}; transfers and connections may need {needed}"),
-            format!("ulimit -n {needed}, or LimitNOFILE={needed} in the unit; or lower HAULAGE_CONNECTIONS"),
+            format!(
+                "ulimit -n {needed}, or LimitNOFILE={needed} in the unit; or lower HAULAGE_CONNECTIONS"
+            ),
         ),
         Some(limit) => Check::ok(NAME, format!("{limit} allowed, at most {needed} needed")),
         None => Check::ok(NAME, "no limit"),

@@ -90,7 +90,11 @@ impl Args {
             screen.say("");
             for one in &in_force {
                 let origin = screen.paint(Ink::Dim, format!("({})", one.origin));
-                screen.say(format!("{} = {} {origin}", one.setting.name, human::printable(&one.shown)));
+                screen.say(format!(
+                    "{} = {} {origin}",
+                    one.setting.name,
+                    human::printable(&one.shown)
+                ));
             }
         }
         let failed = checks.iter().filter(|check| check.level == Level::Fail).count();
@@ -108,7 +112,8 @@ impl Args {
             Ok(loaded) => loaded,
             Err(errors) => {
                 let fix = "see docs/configuration.md or `haulage help serve`";
-                let wrong = errors.0.iter().map(|e| Check::fail("configuration", e.to_string(), fix));
+                let wrong =
+                    errors.0.iter().map(|e| Check::fail("configuration", e.to_string(), fix));
                 return (wrong.collect(), Vec::new());
             }
         };

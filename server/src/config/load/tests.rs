@@ -203,7 +203,9 @@ fn an_unknown_variable_is_a_warning_unless_it_is_for_tests() {
     let loaded = load(&case(&[], &environment, "").sources).unwrap();
     assert_eq!(
         loaded.warnings,
-        ["the environment variable HAULAGE_TRANSFER is no setting of this program; did you mean HAULAGE_TRANSFERS?"]
+        [
+            "the environment variable HAULAGE_TRANSFER is no setting of this program; did you mean HAULAGE_TRANSFERS?"
+        ]
     );
 }
 
