@@ -34,6 +34,12 @@ enum Role {
 }
 
 impl Args {
+    /// Values of the flags, by setting name.
+    #[cfg(test)]
+    pub(super) fn settings(&self) -> &std::collections::BTreeMap<&'static str, String> {
+        &self.settings.0
+    }
+
     pub(super) fn run(self) -> Outcome {
         let all = [Role::Api, Role::Worker, Role::Events];
         if !all.iter().all(|role| self.roles.contains(role)) {

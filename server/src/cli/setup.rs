@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{ArgMatches, FromArgMatches};
 
@@ -33,7 +34,8 @@ pub(super) struct SettingFlags(pub(super) BTreeMap<&'static str, String>);
 
 impl clap::Args for SettingFlags {
     fn augment_args(command: clap::Command) -> clap::Command {
-        SETTINGS.iter().fold(command, |command, setting| command.arg(flag_of(setting)))
+        let flags = SETTINGS.iter().zip(SPELLINGS.iter());
+        flags.fold(command, |command, (setting, spelling)| command.arg(flag_of(setting, spelling)))
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -41,14 +43,19 @@ impl clap::Args for SettingFlags {
     }
 }
 
-fn flag_of(setting: &'static Setting) -> clap::Arg {
+/// Flag and value name of each setting; clap wants them to live as long as the program.
+static SPELLINGS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    SETTINGS.iter().map(|s| (s.flag(), s.name.to_ascii_uppercase())).collect()
+});
+
+fn flag_of(setting: &'static Setting, (flag, value): &'static (String, String)) -> clap::Arg {
     let default = match setting.default {
         "" => String::new(),
         text => format!(" [default: {text}]"),
     };
     clap::Arg::new(setting.name)
-        .long(setting.flag())
-        .value_name(setting.name.to_ascii_uppercase())
+        .long(flag.as_str())
+        .value_name(value.as_str())
         .help_heading(setting.group)
         .help(format!("{}{default}", setting.doc.replace('`', "")))
         .long_help(format!(

@@ -130,7 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metadata.json");
         let urls = ["http://h/a.mp4".to_owned()];
-        let mut read = |text: &str| {
+        let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
             read_metadata(&path, &urls).map_err(|failure| failure.to_string())
         };

@@ -46,6 +46,7 @@ pub struct Client {
     server: Server,
     key: Credentials,
     clock: Clock,
+    call_timeout: Duration,
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -98,8 +99,8 @@ impl fmt::Display for Server {
 pub enum ClientError {
     #[error("no server answers at {server} ({reason}); is `haulage serve` running there?")]
     Unreachable { server: String, reason: String },
-    #[error("the server at {server} did not answer within {} s", CALL_TIMEOUT.as_secs())]
-    TooSlow { server: String },
+    #[error("the server at {server} did not answer within {} s", after.as_secs())]
+    TooSlow { server: String, after: Duration },
     #[error("the connection to {server} broke ({reason})")]
     Broken { server: String, reason: String },
     #[error("the answer is larger than {limit} bytes")]
@@ -174,7 +175,7 @@ impl Client {
             .wrap_connector(tcp);
         #[expect(clippy::disallowed_methods, reason = "the operator names this server, no caller")]
         let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Self { server, key, clock, http }
+        Self { server, key, clock, call_timeout: CALL_TIMEOUT, http }
     }
 
     pub fn server(&self) -> &Server {
@@ -279,8 +280,8 @@ impl Client {
             let (status, headers) = (head.status.as_u16(), head.headers);
             Ok(Fetched { status, headers, body: body.to_bytes() })
         };
-        let slow = |_| ClientError::TooSlow { server: server() };
-        tokio::time::timeout(CALL_TIMEOUT, exchange).await.map_err(slow)?
+        let slow = |_| ClientError::TooSlow { server: server(), after: self.call_timeout };
+        tokio::time::timeout(self.call_timeout, exchange).await.map_err(slow)?
     }
 }
 

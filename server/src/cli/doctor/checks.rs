@@ -15,8 +15,7 @@ use crate::config::Config;
 use crate::config::load::{Loaded, Origin};
 use crate::domain::time::Timestamp;
 use crate::door::random;
-use crate::probe::ProbeSettings;
-use crate::run::serve::{database_path, objects_dir};
+use crate::run::serve::{database_path, find_program, objects_dir};
 use crate::store::sqlite::SqliteStore;
 
 /// Blocks written and flushed to measure a disk, and their size in bytes.
@@ -215,7 +214,7 @@ pub(super) fn storage(config: &Config) -> Check {
 pub(super) async fn probe(config: &Config) -> Check {
     const NAME: &str = "probe";
     let install = "install FFmpeg for facts about more formats; the built-in readers know MP4, MOV, MKV, WebM and audio";
-    let Some(program) = ProbeSettings::find(config.ffprobe.as_deref()).ffprobe else {
+    let Some(program) = config.ffprobe.clone().or_else(|| find_program("ffprobe")) else {
         return Check::warn(NAME, "no ffprobe found", install);
     };
     let mut command = tokio::process::Command::new(&program);
