@@ -4,6 +4,7 @@
 //! the median of [`ROUNDS`] rounds in which the sides take turns; the ratio is what to quote. The
 //! load generator shares the cores with what it measures. Traffic stays on loopback.
 
+#![expect(unreachable_pub, reason = "a bench has no outside")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time and dials loopback")]
 

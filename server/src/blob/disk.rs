@@ -97,17 +97,21 @@ pub(super) mod tracing_for_tests {
 
     use rustix::io::Errno;
 
-    type Steps = Vec<(&'static str, PathBuf)>;
-
     /// What was done, in order, and what shall fail.
     #[derive(Clone, Debug, Default)]
-    pub(crate) struct Trace(Arc<Mutex<(Steps, Option<(&'static str, Errno)>)>>);
+    pub(crate) struct Trace(Arc<Mutex<Steps>>);
+
+    #[derive(Debug, Default)]
+    struct Steps {
+        done: Vec<(&'static str, PathBuf)>,
+        failing: Option<(&'static str, Errno)>,
+    }
 
     impl Trace {
         pub(super) fn note(&self, step: &'static str, path: &Path) -> io::Result<()> {
             let mut inner = self.0.lock().unwrap();
-            inner.0.push((step, path.to_owned()));
-            match inner.1 {
+            inner.done.push((step, path.to_owned()));
+            match inner.failing {
                 Some((failing, errno)) if failing == step => Err(errno.into()),
                 _ => Ok(()),
             }
@@ -115,12 +119,12 @@ pub(super) mod tracing_for_tests {
 
         /// Makes every later `step` fail.
         pub(crate) fn fail(&self, step: &'static str, errno: Errno) {
-            self.0.lock().unwrap().1 = Some((step, errno));
+            self.0.lock().unwrap().failing = Some((step, errno));
         }
 
         /// The steps since the last call, with paths below `root`.
         pub(crate) fn take(&self, root: &Path) -> Vec<String> {
-            let steps = std::mem::take(&mut self.0.lock().unwrap().0);
+            let steps = std::mem::take(&mut self.0.lock().unwrap().done);
             let shown = |path: &Path| match path.strip_prefix(root) {
                 Ok(below) if below.as_os_str().is_empty() => ".".to_owned(),
                 Ok(below) => below.display().to_string(),

@@ -162,7 +162,7 @@ impl Service<Uri> for Connector {
 /// Addresses the guard let through, handed to the library's racing of addresses in the place of
 /// a resolver: it has nobody else to ask.
 #[derive(Clone, Debug)]
-struct Checked(Arc<[SocketAddr]>);
+struct Checked(Vec<SocketAddr>);
 
 impl Checked {
     fn choose(ips: &[IpAddr], port: u16) -> Self {
@@ -182,7 +182,7 @@ impl Service<Name> for Checked {
     }
 
     fn call(&mut self, _: Name) -> Self::Future {
-        ready(Ok(self.0.to_vec().into_iter()))
+        ready(Ok(self.0.clone().into_iter()))
     }
 }
 

@@ -113,3 +113,85 @@ impl Resolve for Dns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use hickory_resolver::proto::op::{Message, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::{A, AAAA};
+    use hickory_resolver::proto::rr::{RData, Record, RecordType};
+    use tokio::net::UdpSocket;
+
+    use super::*;
+    use crate::run::tasks::Tasks;
+
+    /// A DNS server on loopback: answers by name, and notes what it was asked.
+    async fn server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = socket.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        drop(Tasks::new().spawn("dns", async move {
+            let mut buffer = [0u8; 1_500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let question = Message::from_vec(&buffer[..length]).unwrap();
+                let answer = answer(&question, &log).to_vec().unwrap();
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        }));
+        (at, asked)
+    }
+
+    fn answer(question: &Message, log: &Mutex<Vec<String>>) -> Message {
+        let query = question.queries.first().unwrap().clone();
+        let name = query.name().to_string().to_lowercase();
+        log.lock().unwrap().push(format!("{name} {}", query.query_type()));
+        let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+        let of_v4 = query.query_type() == RecordType::A;
+        let data = match (name.as_str(), of_v4) {
+            ("dual.example.com.", true) => Some(RData::A(A::new(93, 184, 216, 34))),
+            ("dual.example.com.", false) => Some(RData::AAAA(AAAA("2606::1".parse().unwrap()))),
+            ("empty.example.com.", _) => None,
+            ("servfail.example.com.", _) => {
+                answer.metadata.response_code = ResponseCode::ServFail;
+                None
+            }
+            _ => {
+                answer.metadata.response_code = ResponseCode::NXDomain;
+                None
+            }
+        };
+        answer.add_query(query.clone());
+        if let Some(data) = data {
+            answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+        }
+        answer
+    }
+
+    #[tokio::test]
+    async fn configured_servers_are_asked_for_both_families_of_the_absolute_name() {
+        let (at, asked) = server().await;
+        let dns = Dns::new(&[at]).unwrap();
+        let mut ips = dns.lookup("dual.example.com").await.unwrap();
+        ips.sort();
+        assert_eq!(
+            ips.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["93.184.216.34", "2606::1"]
+        );
+        let mut asked = asked.lock().unwrap().clone();
+        asked.sort();
+        assert_eq!(asked, ["dual.example.com. A", "dual.example.com. AAAA"]);
+    }
+
+    #[tokio::test]
+    async fn names_without_an_address_are_errors_of_their_kind() {
+        let (at, asked) = server().await;
+        let dns = Dns::new(&[at]).unwrap();
+        assert_eq!(dns.lookup("nx.example.com").await, Err(ResolveError::NoSuchName));
+        assert_eq!(dns.lookup("empty.example.com").await, Err(ResolveError::NoAddress));
+        assert_eq!(dns.lookup("servfail.example.com").await, Err(ResolveError::Failed));
+        let asked = asked.lock().unwrap().clone();
+        assert!(asked.iter().all(|q| q.contains(".example.com. ")), "no search list: {asked:?}");
+    }
+}

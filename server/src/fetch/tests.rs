@@ -413,6 +413,20 @@ async fn a_kept_connection_that_died_costs_no_attempt_once() {
 }
 
 #[tokio::test]
+async fn a_connection_with_two_framings_at_once_is_not_used_again() {
+    let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
+    let origin = Origin::start(move |_| {
+        vec![send(head(both)), send("5\r\nhello\r\n0\r\n\r\n"), Step::KeepAlive]
+    })
+    .await;
+    let fetcher = fetcher(settings());
+    for connections in 1..=2 {
+        assert_eq!(fetch(&fetcher, &origin.url("/")).await.unwrap(), b"hello");
+        assert_eq!(origin.connections(), connections, "row 18");
+    }
+}
+
+#[tokio::test]
 async fn one_host_gets_no_more_transfers_at_once_than_allowed() {
     let origin = Origin::start(|_| vec![send(head("")), send("hello"), Step::Hang]).await;
     let fetcher = fetcher(FetchSettings { per_host: 2, ..settings() });

@@ -80,9 +80,9 @@ impl ProbeSettings {
     pub const TIMEOUT: Duration = Duration::from_secs(60);
     /// Processor limit of a child.
     pub const CPU: Duration = Duration::from_secs(20);
-    /// Address-space limit of a child: room for ffprobe with its libraries (about 0.4 GiB mapped)
-    /// and for the sample tables of days of video.
-    pub const ADDRESS_SPACE: u64 = 2 * 1024 * 1024 * 1024;
+    /// Address-space limit of a child, bytes: room for ffprobe with its libraries (about 0.3 GiB
+    /// mapped, measured) and for the sample tables of a day of video.
+    pub const ADDRESS_SPACE: u64 = 1024 * 1024 * 1024;
     /// Children at once.
     pub const SLOTS: usize = 4;
 

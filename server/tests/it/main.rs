@@ -3,6 +3,7 @@
 //! `harness` is what the tests stand on. Long forms of the campaigns are the same tests with a
 //! greater count from the environment (`docs/testing.md`).
 
+#![expect(unreachable_pub, reason = "a test crate has no outside")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod architecture;

@@ -76,6 +76,20 @@ fn a_target_keeps_host_port_and_query_of_its_url() {
 }
 
 #[test]
+fn a_special_domain_is_matched_by_whole_labels() {
+    let guard = guard(&[]);
+    for host in ["a.b.internal", "metadata.goog", "x.metadata.goog", "nas.local", "h.lan"] {
+        let verdict = guard.target(&format!("http://{host}/"));
+        assert!(matches!(verdict, Err(Refusal::SpecialName { .. })), "{host}: {verdict:?}");
+    }
+    for host in
+        ["internal.example.com", "mymetadata.goog", "localhost.com", "a.notlocal", "onion.io"]
+    {
+        assert!(guard.target(&format!("http://{host}/")).is_ok(), "{host}");
+    }
+}
+
+#[test]
 fn one_bad_address_refuses_the_whole_answer() {
     let guard = guard(&[]);
     let public: IpAddr = "93.184.216.34".parse().unwrap();

@@ -136,10 +136,12 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
+type Answer = Result<Vec<IpAddr>, ResolveError>;
+
 /// A resolver that answers each name with its next written answer, and keeps to the last.
 #[derive(Default, Debug)]
 pub(super) struct Written {
-    answers: Mutex<HashMap<String, VecDeque<Result<Vec<IpAddr>, ResolveError>>>>,
+    answers: Mutex<HashMap<String, VecDeque<Answer>>>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -152,7 +154,7 @@ impl Written {
         self.push(name, Err(error))
     }
 
-    fn push(self, name: &str, answer: Result<Vec<IpAddr>, ResolveError>) -> Self {
+    fn push(self, name: &str, answer: Answer) -> Self {
         self.answers.lock().unwrap().entry(name.to_owned()).or_default().push_back(answer);
         self
     }
