@@ -7,6 +7,13 @@ use std::time::Duration;
 
 use crate::fetch::guard::EgressAllow;
 
+pub mod document;
+pub mod load;
+pub mod settings;
+mod values;
+
+pub use values::{duration_text, size_text};
+
 /// Every setting, with its default. Names, environment spellings and meanings are in
 /// `docs/configuration.md`, which is generated.
 #[derive(Clone, Debug)]
@@ -113,6 +120,52 @@ impl Default for Config {
             min_free: 64 * MIB,
             ffprobe: None,
             connections: 4_096,
+        }
+    }
+}
+
+/// Most edits at which a name still counts as a misspelling of another.
+const NEAR: usize = 3;
+
+/// The known name nearest to `name`, when it is near enough to be meant.
+fn nearest<N: AsRef<str>>(name: &str, known: impl IntoIterator<Item = N>) -> Option<String> {
+    let distances = known.into_iter().map(|near| (edits(name, near.as_ref()), near));
+    let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
+    let near = near.as_ref();
+    (distance <= NEAR && distance * 2 < near.len()).then(|| near.to_owned())
+}
+
+/// How many insertions, deletions and replacements make `b` of `a` (Levenshtein), case ignored.
+fn edits(a: &str, b: &str) -> usize {
+    let b = b.to_lowercase();
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.to_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[row.len() - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_counted_as_by_hand() {
+        for (a, b, distance) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("abc", "abc", 0),
+            ("ab", "BA", 2),
+        ] {
+            assert_eq!(edits(a, b), distance, "{a} {b}");
+            assert_eq!(edits(b, a), distance, "{b} {a}");
         }
     }
 }

@@ -1,1 +1,91 @@
-//! To be written.
+//! The operations: a file each. An operation is a story of a few store verbs; it knows neither
+//! HTTP nor SQL. Its request is parsed and its caller known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wire::action::Request;
+use wire::code::{Code, Fault};
+use wire::reply::Reply;
+
+use crate::api::media::PlayUrls;
+use crate::blob::spool::Spool;
+use crate::domain::account::AccountId;
+use crate::domain::id::IdCodec;
+use crate::door::Clock;
+use crate::store::{Store, StoreError, SubmitLimits};
+use crate::telemetry::metrics::Metrics;
+use crate::worker::board::Board;
+
+mod cancel_url_upload_jobs;
+mod get_play_info;
+mod get_url_upload_infos;
+mod info;
+mod list_url_upload_jobs;
+mod upload_media_by_url;
+
+/// What operations work with.
+#[derive(Debug)]
+pub struct Ops {
+    pub store: Arc<dyn Store>,
+    pub codec: IdCodec,
+    pub clock: Clock,
+    pub play_urls: PlayUrls,
+    pub spool: Spool,
+    /// Progress of this node's transfers.
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    /// Wakes the claim loop after a submission.
+    pub wake: Arc<Notify>,
+    pub rules: Rules,
+}
+
+/// The configured numbers that operations judge by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub submit: SubmitLimits,
+    /// From acceptance to terminal.
+    pub job_deadline: Duration,
+    /// Validity of play URLs whose caller did not say.
+    pub auth_timeout: Duration,
+    /// Bytes that must stay free; below it submissions are refused.
+    pub min_free: u64,
+}
+
+/// How far back jobs can be queried: one year (vod-api.md §9.2).
+const QUERY_WINDOW: Duration = Duration::from_secs(366 * 86_400);
+
+/// How long a `SessionId` counts as repeated (vod-api.md §9.1).
+const SESSION_WINDOW: Duration = Duration::from_secs(600);
+
+impl Ops {
+    /// Answers a request of `account`.
+    ///
+    /// # Errors
+    /// The [`Fault`] to answer with; nothing was changed then.
+    pub async fn run(&self, account: AccountId, request: Request) -> Result<Reply, Fault> {
+        match request {
+            Request::UploadMediaByUrl(r) => self.upload_media_by_url(account, r).await,
+            Request::GetUrlUploadInfos(r) => self.get_url_upload_infos(account, r).await,
+            Request::CancelUrlUploadJobs(r) => self.cancel_url_upload_jobs(account, r).await,
+            Request::GetPlayInfo(r) => self.get_play_info(account, r).await,
+            Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(account, r).await,
+        }
+    }
+}
+
+/// What a caller learns of a failing store; the log has the details.
+pub(crate) fn store_fault(error: StoreError) -> Fault {
+    match error {
+        StoreError::Full => {
+            tracing::error!("the store's disk is full");
+            Fault::new(Code::StorageFull)
+        }
+        StoreError::Closed => Fault::new(Code::ServiceUnavailable),
+        StoreError::Engine(_) | StoreError::Newer { .. } | StoreError::Corrupt(_) => {
+            tracing::error!(%error, "a store verb failed");
+            Fault::new(Code::InternalError)
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,15 @@ impl Tasks {
     {
         #[expect(clippy::disallowed_methods, reason = "this is the door")]
         tokio::spawn(self.0.track_future(guarded(name, task)))
+    }
+
+    /// As [`Tasks::spawn`], on another runtime.
+    pub fn spawn_on<F>(&self, runtime: &Handle, name: &'static str, task: F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        runtime.spawn(self.0.track_future(guarded(name, task)));
     }
 
     /// Ready when all tasks have ended.

@@ -1,1 +1,4 @@
-//! To be written.
+//! What the program says about itself: log lines and metrics.
+
+pub mod log;
+pub mod metrics;

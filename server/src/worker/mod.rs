@@ -1,1 +1,63 @@
-//! To be written.
+//! The worker: claims jobs, pulls them, and keeps the promises of a lease.
+//!
+//! [`claims`] hands jobs to slots, [`one_job`] is the story of one of them, [`beat`] keeps the
+//! leases of all alive, [`janitor`] ends leases that nobody keeps and removes what a crash left.
+//! A worker may be paused or cut off at any moment: every write names its token, and objects carry
+//! it in their name, so a worker that lost its lease changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::blob::Blobs;
+use crate::blob::spool::Spool;
+use crate::domain::retry::Backoff;
+use crate::door::Clock;
+use crate::fetch::Fetcher;
+use crate::probe::ProbeSettings;
+use crate::run::stop::Stop;
+use crate::run::tasks::Tasks;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+pub mod beat;
+pub mod board;
+pub mod claims;
+pub mod janitor;
+pub mod one_job;
+
+use board::Board;
+
+/// What the tasks of a worker share.
+#[derive(Debug)]
+pub struct Worker {
+    pub store: Arc<dyn Store>,
+    pub fetcher: Fetcher,
+    pub spool: Spool,
+    pub blobs: Arc<dyn Blobs>,
+    pub probe: ProbeSettings,
+    pub clock: Clock,
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    /// Told when there may be something to claim.
+    pub wake: Arc<Notify>,
+    /// One permit for each transfer this node may run.
+    pub slots: Arc<Semaphore>,
+    pub rules: WorkRules,
+    pub tasks: Tasks,
+    pub stop: Stop,
+}
+
+/// The configured numbers a worker goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkRules {
+    pub backoff: Backoff,
+    pub lease: Duration,
+    /// Running jobs of one account; 0 = no limit.
+    pub per_account: usize,
+    /// Leases of one job that may end without a word of their worker.
+    pub rescues: u32,
+    /// How long failed and cancelled jobs are kept.
+    pub retention: Duration,
+}

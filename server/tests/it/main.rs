@@ -1,1 +1,20 @@
+//! The product from the outside: a real server, a real origin, signed requests.
+//!
+//! `harness` is what the tests stand on. Long forms of the campaigns are the same tests with a
+//! greater count from the environment (`docs/testing.md`).
 
+#![expect(unreachable_pub, reason = "a test crate has no outside")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod architecture;
+mod bad_input;
+mod flow;
+mod harness;
+mod kill;
+mod limits;
+mod play;
+mod race;
+mod readme;
+mod sdk;
+mod secrets;
+mod stopping;

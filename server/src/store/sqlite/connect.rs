@@ -38,6 +38,22 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 #[cfg(target_os = "linux")]
 const NETWORK_FILE_SYSTEMS: [i64; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
 
+/// Most problems of a damaged file that are told.
+const PROBLEMS_LIMIT: usize = 3;
+
+/// What a look at a database file shows.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Version of the file's schema; 0 when it has none yet.
+    pub schema: u32,
+    /// The newest version that this program knows.
+    pub known: u32,
+    /// Version of SQLite.
+    pub engine: &'static str,
+    /// What is wrong with the file; empty when it is sound.
+    pub problems: Vec<String>,
+}
+
 /// Where the database is; opens connections to it.
 #[derive(Clone, Debug)]
 pub(super) struct Place(PathBuf);
@@ -88,6 +104,27 @@ impl Place {
         // The file's name must survive a power cut; from here on durability is SQLite's business.
         File::open(directory).and_then(|d| d.sync_all()).map_err(engine)?;
         Ok(place)
+    }
+
+    /// Looks at an existing file without changing it.
+    pub(super) fn inspect(path: &Path) -> StoreResult<Inspection> {
+        let lasting = |e: refinery::Error| StoreError::Engine(e.to_string());
+        let known = migrations().map_err(lasting)?.iter().map(|m| count(m.version())).max();
+        let place = Self(path.to_owned());
+        let schema = place.version().map_err(Trouble::into_error)?;
+        let problems = place.problems().map_err(|failure| failure.to_store_error())?;
+        let known = known.unwrap_or(0);
+        Ok(Inspection { schema, known, engine: rusqlite::version(), problems })
+    }
+
+    /// What SQLite finds wrong with the file (its `quick_check`).
+    fn problems(&self) -> Result<Vec<String>, Failure> {
+        let connection = self.reader()?;
+        let query = format!("PRAGMA quick_check({PROBLEMS_LIMIT})");
+        let mut statement = connection.prepare(&query)?;
+        let found: Vec<String> =
+            statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
     fn migrate(&self) -> Result<(), Trouble> {
@@ -184,6 +221,14 @@ fn is_on_network(_directory: &Path) -> std::io::Result<bool> {
 enum Trouble {
     Passing(StoreError),
     Lasting(StoreError),
+}
+
+impl Trouble {
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Passing(error) | Self::Lasting(error) => error,
+        }
+    }
 }
 
 impl From<Failure> for Trouble {

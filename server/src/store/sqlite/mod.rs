@@ -27,6 +27,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+pub use self::connect::Inspection;
 use self::connect::Place;
 use self::failure::Failure;
 use self::readers::Readers;
@@ -63,6 +64,15 @@ impl SqliteStore {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&path));
         opened.await.unwrap_or_else(|_| Err(Failure::Panicked.to_store_error()))
+    }
+
+    /// Looks at an existing database file without changing it, for the operator; it reads the whole
+    /// file.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] when it cannot be read or is no database.
+    pub fn inspect(path: &Path) -> StoreResult<Inspection> {
+        Place::inspect(path)
     }
 
     fn open_blocking(path: &Path) -> StoreResult<Self> {

@@ -1,8 +1,23 @@
 //! Requests of the operations, parsed and checked: what an operation's code receives.
+//!
+//! The limits are read from the table of [`crate::spec`]. Hosts and addresses are not judged here:
+//! a forbidden source fails its own job later, and not the call (decision 12 of the product).
+
+mod json;
+mod metadata;
+mod reader;
+mod selector;
+mod upload;
+mod url;
+pub mod user_data;
 
 use std::collections::BTreeMap;
 
-use crate::code::Fault;
+pub use url::normalise_url;
+
+use self::reader::Reader;
+
+use crate::code::{Code, Fault};
 use crate::params::Params;
 use crate::spec::Operation;
 
@@ -22,8 +37,18 @@ impl Request {
     /// # Errors
     /// A [`Fault`] that names the first parameter that is missing or unusable.
     pub fn parse(operation: &Operation, params: &Params) -> Result<Self, Fault> {
-        let _ = (operation, params);
-        unimplemented!("written by the wire task")
+        let reader = Reader::new(operation, params);
+        match operation.action {
+            "UploadMediaByURL" => UploadMediaByUrl::read(&reader).map(Self::UploadMediaByUrl),
+            "GetURLUploadInfos" => GetUrlUploadInfos::read(&reader).map(Self::GetUrlUploadInfos),
+            "CancelUrlUploadJobs" => {
+                CancelUrlUploadJobs::read(&reader).map(Self::CancelUrlUploadJobs)
+            }
+            "GetPlayInfo" => GetPlayInfo::read(&reader).map(Self::GetPlayInfo),
+            "ListUrlUploadJobs" => ListUrlUploadJobs::read(&reader).map(Self::ListUrlUploadJobs),
+            // A row of the table that nothing parses; a test walks the table.
+            _ => Err(Fault::new(Code::InvalidActionNotFound)),
+        }
     }
 }
 
@@ -42,8 +67,8 @@ pub struct UploadMediaByUrl {
 /// already filled in.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Source {
-    /// Normalised by the decoding rule of §9.1; begins with `http://` or `https://`, at most
-    /// 8 KiB.
+    /// Normalised by the decoding rule of §9.1; begins with `http://` or `https://` in the letter
+    /// case it was sent in, at most 8 KiB.
     pub url: String,
     /// Lower case, without dot, one of [`crate::spec::EXTENSIONS`].
     pub extension: String,
@@ -91,12 +116,30 @@ pub struct GetUrlUploadInfos {
     pub include_progress: bool,
 }
 
+impl GetUrlUploadInfos {
+    fn read(reader: &Reader<'_>) -> Result<Self, Fault> {
+        Ok(Self {
+            selector: Selector::read(reader, "UploadURLs")?,
+            include_progress: reader.boolean("IncludeProgress")?,
+        })
+    }
+}
+
 /// §9.3.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CancelUrlUploadJobs {
     pub selector: Selector,
     /// Ours (decision 2): also answer `Outcomes`.
     pub include_outcomes: bool,
+}
+
+impl CancelUrlUploadJobs {
+    fn read(reader: &Reader<'_>) -> Result<Self, Fault> {
+        Ok(Self {
+            selector: Selector::read(reader, "UploadUrls")?,
+            include_outcomes: reader.boolean("IncludeOutcomes")?,
+        })
+    }
 }
 
 /// §9.4.
@@ -117,6 +160,46 @@ pub struct GetPlayInfo {
     pub codec_name: Option<String>,
     /// Parameters that are accepted and change nothing here, by name (PlayConfig, ReAuthInfo, …).
     pub ignored: BTreeMap<String, String>,
+}
+
+impl GetPlayInfo {
+    fn read(reader: &Reader<'_>) -> Result<Self, Fault> {
+        // The id that is not used is not judged either.
+        let media = match reader.text("VideoId")? {
+            Some(id) => MediaSelector::VideoId(id.to_owned()),
+            None => match reader.text("ReferenceId")? {
+                Some(id) => MediaSelector::ReferenceId(id.to_owned()),
+                None => return Err(Fault::missing_one_of("VideoId or ReferenceId")),
+            },
+        };
+        let mut stream_types = owned(reader.some_of("StreamType")?);
+        if stream_types.is_empty() {
+            stream_types = vec!["video".to_owned(), "audio".to_owned()];
+        }
+        let mut ignored = BTreeMap::new();
+        for name in ["AdditionType", "PlayConfig", "ReAuthInfo", "DigitalWatermarkType", "Trace"] {
+            if let Some(value) = reader.text(name)? {
+                ignored.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Ok(Self {
+            media,
+            formats: owned(reader.some_of("Formats")?),
+            definitions: owned(reader.some_of("Definition")?),
+            stream_types,
+            output_type: match reader.one_of("OutputType")? {
+                Some("oss") => OutputType::Oss,
+                _ => OutputType::Cdn,
+            },
+            auth_timeout: reader.integer("AuthTimeout")?.map(i64::unsigned_abs),
+            result_type: match reader.one_of("ResultType")? {
+                Some("Multiple") => ResultType::Multiple,
+                _ => ResultType::Single,
+            },
+            codec_name: reader.text("CodecName")?.map(str::to_ascii_lowercase),
+            ignored,
+        })
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -146,4 +229,22 @@ pub struct ListUrlUploadJobs {
     pub next_token: Option<String>,
     /// 1 to 100, 20 by default.
     pub page_size: usize,
+}
+
+/// Jobs of one page, unless the caller says how many.
+const PAGE_SIZE: usize = 20;
+
+impl ListUrlUploadJobs {
+    fn read(reader: &Reader<'_>) -> Result<Self, Fault> {
+        let page_size = reader.integer("PageSize")?;
+        Ok(Self {
+            statuses: owned(reader.some_of("Status")?),
+            next_token: reader.text("NextToken")?.map(str::to_owned),
+            page_size: page_size.map_or(PAGE_SIZE, |size| size.try_into().unwrap_or(PAGE_SIZE)),
+        })
+    }
+}
+
+fn owned(values: Vec<&'static str>) -> Vec<String> {
+    values.into_iter().map(str::to_owned).collect()
 }

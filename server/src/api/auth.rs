@@ -1,0 +1,135 @@
+//! Who calls: looks the access key up, judges the request's time, and has the signature verified.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::code::{Code, Fault};
+use wire::envelope::Credentials;
+
+use crate::domain::account::{AccountId, KeyStatus};
+use crate::domain::time::Timestamp;
+use crate::door::vault::Vault;
+use crate::ops::store_fault;
+use crate::store::Store;
+
+/// How far a request's time may be from ours, both ways (vod-api.md §6).
+const WINDOW_SECONDS: i64 = 15 * 60;
+/// How long a looked-up key is trusted: a key that is disabled stops working within this time.
+const KEY_TRUST: Duration = Duration::from_millis(500);
+/// Keys remembered at once; above it the memory starts anew.
+const KEYS_REMEMBERED: usize = 10_000;
+/// Verified against when the key is unknown, so that an unknown key takes as long as a wrong
+/// signature.
+const DUMMY_SECRET: &str = "no key has this secret, it only takes time";
+
+/// An access key, ready to verify with.
+#[derive(Debug)]
+struct KnownKey {
+    account: AccountId,
+    account_enabled: bool,
+    status: KeyStatus,
+    secret: Secret,
+    read_at: Instant,
+}
+
+/// A secret in memory; never printed.
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Who made a request whose signature verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    pub account: AccountId,
+    account_enabled: bool,
+}
+
+impl Caller {
+    /// # Errors
+    /// When the account is disabled.
+    pub fn check_account(&self) -> Result<(), Fault> {
+        if self.account_enabled { Ok(()) } else { Err(Fault::new(Code::ForbiddenRAM)) }
+    }
+}
+
+#[derive(Debug)]
+pub struct Authenticator {
+    store: Arc<dyn Store>,
+    vault: Vault,
+    known: Mutex<HashMap<String, Arc<KnownKey>>>,
+}
+
+impl Authenticator {
+    pub fn new(store: Arc<dyn Store>, vault: Vault) -> Self {
+        Self { store, vault, known: Mutex::default() }
+    }
+
+    /// Judges key, time and signature, in this order; `verify` compares the signature with the one
+    /// made with the secret it is given.
+    ///
+    /// # Errors
+    /// The fault of the first check that fails.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        now: Timestamp,
+        verify: impl Fn(&Credentials, &str) -> Result<(), Fault>,
+    ) -> Result<Caller, Fault> {
+        let Some(key) = self.find(&credentials.access_key_id).await? else {
+            // The result does not matter, its time does.
+            let _ = std::hint::black_box(verify(credentials, DUMMY_SECRET));
+            return Err(Fault::new(Code::InvalidAccessKeyIdNotFound));
+        };
+        if key.status == KeyStatus::Disabled {
+            return Err(Fault::new(Code::InvalidAccessKeyIdInactive));
+        }
+        let distance = credentials.timestamp()?.abs_diff(now.seconds());
+        if distance > WINDOW_SECONDS.unsigned_abs() {
+            return Err(Fault::new(Code::InvalidTimeStampExpired));
+        }
+        verify(credentials, &key.secret.0)?;
+        // All our keys are permanent ones: a token with them is somebody else's.
+        if credentials.security_token.is_some() {
+            return Err(Fault::new(Code::InvalidSecurityTokenMismatch));
+        }
+        Ok(Caller { account: key.account, account_enabled: key.account_enabled })
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Arc<KnownKey>>, Fault> {
+        if let Some(key) = self.remembered(id) {
+            return Ok(Some(key));
+        }
+        let read_at = Instant::now();
+        let Some((key, account)) = self.store.key_find(id).await.map_err(store_fault)? else {
+            return Ok(None);
+        };
+        let secret = self.vault.open_sealed(&key.id, &key.sealed_secret).map_err(|error| {
+            tracing::error!(access_key_id = id, %error, "an access key cannot be used");
+            Fault::new(Code::InternalError)
+        })?;
+        let key = Arc::new(KnownKey {
+            account: account.id,
+            account_enabled: account.enabled,
+            status: key.status,
+            secret: Secret(secret),
+            read_at,
+        });
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEYS_REMEMBERED {
+            known.clear();
+        }
+        known.insert(id.to_owned(), key.clone());
+        Ok(Some(key))
+    }
+
+    fn remembered(&self, id: &str) -> Option<Arc<KnownKey>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(id).filter(|key| key.read_at.elapsed() < KEY_TRUST).cloned()
+    }
+}

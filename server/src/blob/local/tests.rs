@@ -1,0 +1,271 @@
+//! What a published object promises.
+
+use futures_util::TryStreamExt;
+use rustix::io::Errno;
+
+use super::super::{Spool, object_key};
+use super::*;
+use crate::domain::id::Key;
+use crate::domain::job::Token;
+
+struct Bench {
+    dir: tempfile::TempDir,
+    spool: Spool,
+    blobs: LocalBlobs,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path().join("staging")).await.unwrap();
+        let blobs = LocalBlobs::open(dir.path().join("objects")).await.unwrap();
+        blobs.0.disk.trace.take(dir.path());
+        Self { dir, spool, blobs }
+    }
+
+    async fn staged(&self, name: &str, bytes: &[u8]) -> Staged {
+        let mut writer = self.spool.create(name, None).unwrap();
+        writer.write(bytes).unwrap();
+        writer.finish().await.unwrap()
+    }
+
+    fn steps(&self) -> Vec<String> {
+        self.blobs.0.disk.trace.take(&self.dir.path().join("objects"))
+    }
+
+    async fn read(&self, key: &str) -> Option<Vec<u8>> {
+        let reader = self.blobs.open(key).await.unwrap()?;
+        Some(read_all(&reader, 0, reader.size()).await.unwrap())
+    }
+}
+
+async fn read_all(reader: &ObjectReader, start: u64, len: u64) -> Result<Vec<u8>, BlobError> {
+    let mut stream = reader.read_range(start, len).await?;
+    let mut all = Vec::new();
+    while let Some(piece) = stream.try_next().await? {
+        assert!(piece.len() <= CHUNK_BYTES);
+        all.extend_from_slice(&piece);
+    }
+    Ok(all)
+}
+
+fn key(job: i64, token: i64) -> String {
+    object_key(Key(job), Token(token), "mp4")
+}
+
+#[tokio::test]
+async fn a_published_object_has_the_staged_bytes_and_staging_is_empty_again() {
+    let bench = Bench::new().await;
+    let staged = bench.staged("job-1", b"the bytes").await;
+    assert_eq!(bench.read(&key(1, 1)).await, None);
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    assert_eq!(bench.read(&key(1, 1)).await.unwrap(), b"the bytes");
+    assert_eq!(bench.spool.sweep(&|_| false).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn publishing_moves_in_one_step_and_then_syncs_the_directory() {
+    let bench = Bench::new().await;
+    let staged = bench.staged("job-1", b"1").await;
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    assert_eq!(
+        bench.steps(),
+        [
+            "make-directory 0000",
+            "sync-directory .",
+            "make-directory 0000/00",
+            "sync-directory 0000",
+            "rename 0000/00/0000000000000001-1.mp4",
+            "sync-directory 0000/00",
+        ]
+    );
+    // Known directories are not synced into their parents again.
+    let staged = bench.staged("job-2", b"2").await;
+    bench.blobs.publish(staged, &key(2, 1)).await.unwrap();
+    assert_eq!(bench.steps(), ["rename 0000/00/0000000000000002-1.mp4", "sync-directory 0000/00"]);
+}
+
+#[tokio::test]
+async fn a_directory_found_at_the_first_publish_is_synced_into_its_parent_all_the_same() {
+    // Whoever made it may have died, or may still be, between making and syncing.
+    let bench = Bench::new().await;
+    fs::create_dir_all(bench.dir.path().join("objects/0000/00")).unwrap();
+    let staged = bench.staged("job-1", b"1").await;
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    let steps = bench.steps();
+    assert!(steps.contains(&"sync-directory .".to_owned()), "{steps:?}");
+    assert!(steps.contains(&"sync-directory 0000".to_owned()), "{steps:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_could_not_be_made_durable_is_not_visible() {
+    let bench = Bench::new().await;
+    let first = bench.staged("job-1", b"1").await;
+    bench.blobs.publish(first, &key(1, 1)).await.unwrap();
+    let second = bench.staged("job-2", b"2").await;
+    bench.blobs.0.disk.trace.fail("sync-directory", Errno::IO);
+    let refused = bench.blobs.publish(second, &key(2, 1)).await;
+    assert!(matches!(refused, Err(BlobError::Io { .. })), "{refused:?}");
+    assert_eq!(bench.read(&key(2, 1)).await, None);
+    assert_eq!(bench.read(&key(1, 1)).await.unwrap(), b"1");
+}
+
+#[tokio::test]
+async fn a_refused_publish_leaves_nothing_under_the_key_and_nothing_staged() {
+    let bench = Bench::new().await;
+    let staged = bench.staged("job-1", b"1").await;
+    let path = staged.path().to_owned();
+    bench.blobs.0.disk.trace.fail("rename", Errno::NOSPC);
+    assert!(matches!(bench.blobs.publish(staged, &key(1, 1)).await, Err(BlobError::Full)));
+    assert_eq!(bench.read(&key(1, 1)).await, None);
+    assert_eq!(bench.blobs.list(None, 10).await.unwrap(), Vec::<String>::new());
+    while path.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn publishing_the_same_bytes_again_succeeds_and_other_bytes_are_refused() {
+    let bench = Bench::new().await;
+    for name in ["job-1", "job-1-again"] {
+        let staged = bench.staged(name, b"the bytes").await;
+        bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    }
+    for other in [&b"the bites"[..], b"longer than the bytes"] {
+        let staged = bench.staged("other", other).await;
+        let path = staged.path().to_owned();
+        let refused = bench.blobs.publish(staged, &key(1, 1)).await;
+        assert!(matches!(refused, Err(BlobError::Taken(_))), "{refused:?}");
+        assert_eq!(bench.read(&key(1, 1)).await.unwrap(), b"the bytes");
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_superseded_attempt_cannot_overwrite_its_successor() {
+    let bench = Bench::new().await;
+    let new = bench.staged("job-1-b", b"new").await;
+    let old = bench.staged("job-1-a", b"old").await;
+    bench.blobs.publish(new, &key(1, 2)).await.unwrap();
+    bench.blobs.publish(old, &key(1, 1)).await.unwrap();
+    assert_eq!(bench.read(&key(1, 2)).await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn staging_on_another_file_system_is_copied_synced_and_then_moved() {
+    // /dev/shm is a file system of its own on Linux; elsewhere there is nothing to show.
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
+        eprintln!("SKIPPED: no /dev/shm to stage on");
+        return;
+    };
+    let bench = Bench::new().await;
+    let spool = Spool::open(elsewhere.path().join("staging")).await.unwrap();
+    let mut writer = spool.create("job-1", None).unwrap();
+    writer.write(b"from afar").unwrap();
+    let staged = writer.finish().await.unwrap();
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    assert_eq!(bench.read(&key(1, 1)).await.unwrap(), b"from afar");
+    assert_eq!(spool.sweep(&|_| false).await.unwrap(), 0);
+    let steps = bench.steps();
+    let tail: Vec<_> = steps.iter().rev().take(3).rev().collect();
+    assert_eq!(
+        tail,
+        [
+            "sync-file .incoming/0000000000000001-1.mp4",
+            "rename 0000/00/0000000000000001-1.mp4",
+            "sync-directory 0000/00"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn interrupted_copies_are_cleared_at_the_start_and_never_listed() {
+    let bench = Bench::new().await;
+    let leftover = bench.dir.path().join("objects/.incoming/0000000000000001-1.mp4");
+    fs::write(&leftover, b"half").unwrap();
+    assert_eq!(bench.blobs.list(None, 10).await.unwrap(), Vec::<String>::new());
+    LocalBlobs::open(bench.dir.path().join("objects")).await.unwrap();
+    assert!(!leftover.exists());
+}
+
+#[tokio::test]
+async fn objects_are_listed_in_key_order_a_page_at_a_time() {
+    let bench = Bench::new().await;
+    let jobs = [3, 1, 1 << 40, (1 << 40) + 5, 1 << 48, (1 << 48) + (7 << 40), 2];
+    for (n, job) in jobs.into_iter().enumerate() {
+        let staged = bench.staged(&format!("job-{n}"), b"x").await;
+        bench.blobs.publish(staged, &key(job, 1)).await.unwrap();
+    }
+    fs::write(bench.dir.path().join("objects/0000/00/foreign.txt"), b"x").unwrap();
+    let mut wanted: Vec<_> = jobs.map(|job| key(job, 1)).into();
+    wanted.sort();
+    assert_eq!(bench.blobs.list(None, 100).await.unwrap(), wanted);
+    let mut paged: Vec<String> = Vec::new();
+    loop {
+        let page = bench.blobs.list(paged.last().map(String::as_str), 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 2);
+        paged.extend(page);
+    }
+    assert_eq!(paged, wanted);
+}
+
+#[tokio::test]
+async fn a_deleted_object_is_gone_and_deleting_it_again_says_so() {
+    let bench = Bench::new().await;
+    let staged = bench.staged("job-1", b"1").await;
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    let reader = bench.blobs.open(&key(1, 1)).await.unwrap().unwrap();
+    bench.steps();
+    assert!(bench.blobs.delete(&key(1, 1)).await.unwrap());
+    assert_eq!(bench.steps(), ["sync-directory 0000/00"]);
+    assert!(!bench.blobs.delete(&key(1, 1)).await.unwrap());
+    assert!(bench.blobs.open(&key(1, 1)).await.unwrap().is_none());
+    // Whoever was reading it reads on.
+    assert_eq!(read_all(&reader, 0, 1).await.unwrap(), b"1");
+}
+
+#[tokio::test]
+async fn any_range_of_an_object_can_be_read_in_bounded_pieces() {
+    let bench = Bench::new().await;
+    let bytes: Vec<u8> = (0..=250u8).cycle().take(CHUNK_BYTES * 2 + 77).collect();
+    let staged = bench.staged("job-1", &bytes).await;
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    let reader = bench.blobs.open(&key(1, 1)).await.unwrap().unwrap();
+    assert_eq!(reader.size(), bytes.len() as u64);
+    assert!(reader.modified().is_some());
+    for (start, len) in [(0, bytes.len()), (1, CHUNK_BYTES), (bytes.len() - 1, 1), (5, 0)] {
+        let read = read_all(&reader, start as u64, len as u64).await.unwrap();
+        assert!(read == bytes[start..start + len], "{start} {len}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_ends_early_ends_its_stream_with_an_error() {
+    let bench = Bench::new().await;
+    let staged = bench.staged("job-1", b"123456").await;
+    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
+    let reader = bench.blobs.open(&key(1, 1)).await.unwrap().unwrap();
+    let file = bench.dir.path().join("objects").join(key(1, 1));
+    OpenOptions::new().write(true).open(file).unwrap().set_len(3).unwrap();
+    assert!(read_all(&reader, 0, 6).await.is_err());
+}
+
+#[tokio::test]
+async fn no_path_can_be_smuggled_in_as_a_key() {
+    let bench = Bench::new().await;
+    for bad in ["../staging/job-1.part", "0000/00/../../x", "/etc/passwd", ""] {
+        assert!(matches!(bench.blobs.open(bad).await, Err(BlobError::BadName(_))));
+        assert!(matches!(bench.blobs.delete(bad).await, Err(BlobError::BadName(_))));
+        let staged = bench.staged("job-1", b"1").await;
+        let path = staged.path().to_owned();
+        assert!(matches!(bench.blobs.publish(staged, bad).await, Err(BlobError::BadName(_))));
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Asks for a source and follows its redirects, each through the whole gate, until a body comes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION,
+    TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
+use hyper::rt::Executor;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::rt::TokioTimer;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::connect::{Connector, Used};
+use super::guard::{Guard, Target};
+use super::host_slots::HostSlots;
+use super::resolve::{Dns, Resolve};
+use super::source::Source;
+use super::verdict::{self, Meaning, error};
+use super::{FetchError, FetchSettings, FetcherError};
+use crate::domain::fault::{FaultClass, Retry};
+use crate::domain::source_url::SourceUrl;
+use crate::door::Clock;
+use crate::run::tasks::Tasks;
+
+/// Largest read buffer of a connection, in bytes. It begins at 8 KiB, grows while the origin fills
+/// it and shrinks again, so that only fast transfers have large ones.
+const READ_BUFFER: usize = 256 * 1024;
+/// Largest head of an answer, in bytes, and most header fields.
+const HEAD_LIMIT: usize = 32 * 1024;
+const HEADER_FIELDS: usize = 100;
+/// How long an unused connection is kept, and how many to one host at most.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+const IDLE_PER_HOST: usize = 8;
+/// A chain of redirects may take this many times what one request may take.
+const CHAIN_FACTOR: u32 = 2;
+/// How much of a refusal's body is searched for the word "expired", and for how long.
+const REFUSAL_BYTES: usize = 4 * 1024;
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+const AGENT: &str = concat!("Haulage/", env!("CARGO_PKG_VERSION"));
+
+/// The guarded client. Clones share connections, limits and the resolver.
+#[derive(Clone)]
+pub struct Fetcher(Arc<Inner>);
+
+struct Inner {
+    guard: Arc<Guard>,
+    http: Client<Connector, Empty<Bytes>>,
+    slots: HostSlots,
+    settings: FetchSettings,
+    clock: Clock,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetcher(..)")
+    }
+}
+
+impl Fetcher {
+    /// # Errors
+    /// When the extra roots or the system's resolver configuration cannot be read.
+    pub fn new(settings: FetchSettings) -> Result<Self, FetcherError> {
+        let resolver = Arc::new(Dns::new(&settings.resolvers)?);
+        Self::with_resolver(settings, resolver, Clock::System)
+    }
+
+    /// As [`Fetcher::new`], with somebody else to ask for addresses and for the time of day
+    /// (which `Retry-After` dates are measured against).
+    ///
+    /// # Errors
+    /// When the extra roots cannot be read.
+    pub fn with_resolver(
+        settings: FetchSettings,
+        resolver: Arc<dyn Resolve>,
+        clock: Clock,
+    ) -> Result<Self, FetcherError> {
+        let guard = Guard::new(settings.allow.clone(), settings.own_listeners.clone());
+        let guard = Arc::new(guard);
+        let connector = Connector {
+            guard: Arc::clone(&guard),
+            resolver,
+            tls: Arc::new(tls_config(&settings)?),
+            timeout: settings.connect_timeout,
+        };
+        let slots = HostSlots::new(settings.per_host);
+        let http = http_client(connector);
+        Ok(Self(Arc::new(Inner { guard, http, slots, settings, clock })))
+    }
+
+    /// The firewall in force, for checks before a job is accepted.
+    pub fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    /// Guards the URL, resolves, dials, sends a GET, follows redirects (each guarded anew), and
+    /// returns once the head of an answer with a usable body is there. Waits for a place at the
+    /// host first; the place is held until the [`Source`] is dropped.
+    ///
+    /// # Errors
+    /// The fault that keeps the source from being read, and whether trying again can help.
+    pub async fn open(&self, url: &SourceUrl) -> Result<Source, FetchError> {
+        let inner = &*self.0;
+        let settings = &inner.settings;
+        let mut target = inner.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
+        let mut chain_left =
+            (settings.connect_timeout + settings.header_timeout).saturating_mul(CHAIN_FACTOR);
+        for hop in 0.. {
+            let slot = inner.slots.acquire(target.host()).await;
+            let began = Instant::now();
+            let response = inner.answer(&target).await?;
+            check_head(&response)?;
+            match verdict::status(response.status()) {
+                Meaning::Body => {
+                    let (head, body) = response.into_parts();
+                    check_codings(&head.headers)?;
+                    return Source::new(&head.headers, body, settings, slot);
+                }
+                Meaning::Follow => {
+                    if hop >= settings.redirects {
+                        let message = format!("More than {} redirects.", settings.redirects);
+                        return Err(error(FaultClass::Redirect, Retry::Never, message));
+                    }
+                    target = inner.redirected(&target, response.status(), response.headers())?;
+                }
+                Meaning::Permanent(class) => {
+                    let (status, expired) = (response.status(), says_expired(response).await);
+                    return Err(verdict::status_fault(status, class, Retry::Never, expired));
+                }
+                Meaning::Transient(class) => {
+                    let retry = verdict::retry_after(response.headers(), inner.clock.now());
+                    return Err(verdict::status_fault(response.status(), class, retry, false));
+                }
+            }
+            chain_left = chain_left.saturating_sub(began.elapsed());
+            if chain_left.is_zero() {
+                let message = "The redirects did not come to an end in time.";
+                return Err(error(FaultClass::Stalled, Retry::Never, message));
+            }
+        }
+        unreachable!("the number of redirects is limited")
+    }
+}
+
+impl Inner {
+    /// Sends the request and waits for the head of the answer; once more on another connection
+    /// when a kept one turns out to be dead (http_faults.md row 97).
+    async fn answer(&self, target: &Target) -> Result<Response<Incoming>, FetchError> {
+        match self.try_answer(target).await {
+            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target).await,
+            other => other,
+        }
+        .map_err(|unanswered| unanswered.error)
+    }
+
+    async fn try_answer(&self, target: &Target) -> Result<Response<Incoming>, Unanswered> {
+        let mut request = request(target)?;
+        let connection = capture_connection(&mut request);
+        // The header timer starts when there is a connection; until then the dialler's runs.
+        let patience = {
+            let mut connection = connection.clone();
+            async move {
+                drop(connection.wait_for_connection_metadata().await);
+                sleep(self.settings.header_timeout).await;
+            }
+        };
+        let answer = tokio::select! {
+            answer = self.http.request(request) => answer,
+            () = patience => {
+                let message = "The origin accepted the connection but did not answer in time.";
+                return Err(error(FaultClass::Stalled, Retry::Backoff, message).into());
+            }
+        };
+        let mut extras = http::Extensions::new();
+        if let Some(connected) = connection.connection_metadata().as_ref() {
+            connected.get_extras(&mut extras);
+            // Two framings at once: believe the one that RFC 9112 §6.3 says, trust no more.
+            if answer.as_ref().is_ok_and(|a| {
+                a.headers().contains_key(TRANSFER_ENCODING)
+                    && a.headers().contains_key(CONTENT_LENGTH)
+            }) {
+                connected.poison();
+            }
+        }
+        let used_before = extras.get::<Used>().is_some_and(Used::mark);
+        answer.map_err(|failure| Unanswered {
+            retry_at_once: used_before && verdict::may_be_stale(&failure),
+            error: verdict::no_answer(&failure),
+        })
+    }
+
+    fn redirected(
+        &self,
+        from: &Target,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<Target, FetchError> {
+        let mut locations = headers.get_all(LOCATION).iter();
+        let location = locations.next().map_or(&b""[..], HeaderValue::as_bytes);
+        if locations.any(|other| other.as_bytes() != location) {
+            let message = "The origin redirects to two places at once.";
+            return Err(error(FaultClass::Protocol, Retry::Never, message));
+        }
+        let Ok(location) = std::str::from_utf8(location) else {
+            let message = "The origin redirects to nowhere: the target cannot be read.";
+            return Err(error(FaultClass::Redirect, Retry::Never, message));
+        };
+        let location = location.trim_matches([' ', '\t']);
+        if location.is_empty() {
+            let class = FaultClass::HttpStatus;
+            return Err(verdict::status_fault(status, class, Retry::Never, false));
+        }
+        self.guard.redirect(from, location).map_err(|r| verdict::refused_redirect(&r))
+    }
+}
+
+/// No answer came.
+struct Unanswered {
+    error: FetchError,
+    retry_at_once: bool,
+}
+
+impl From<FetchError> for Unanswered {
+    fn from(error: FetchError) -> Self {
+        Self { error, retry_at_once: false }
+    }
+}
+
+/// The request says as little as possible: nothing of the caller, nothing of an earlier hop.
+fn request(target: &Target) -> Result<Request<Empty<Bytes>>, FetchError> {
+    let unusable = || {
+        let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
+        error(FaultClass::Url, Retry::Never, message)
+    };
+    let host = target.host();
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let (scheme, usual) = if target.is_https() { ("https", 443) } else { ("http", 80) };
+    let authority = if target.port() == usual { host } else { format!("{host}:{}", target.port()) };
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(target.path_and_query())
+        .build()
+        .map_err(|_| unusable())?;
+    Request::get(uri)
+        .header(USER_AGENT, AGENT)
+        .header(ACCEPT, "*/*")
+        .header(ACCEPT_ENCODING, "identity")
+        .body(Empty::new())
+        .map_err(|_| unusable())
+}
+
+/// The head is within its limit. The parser's own limit is its buffer, which is larger.
+fn check_head(response: &Response<Incoming>) -> Result<(), FetchError> {
+    let reason = response.extensions().get::<ReasonPhrase>();
+    let fields = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    let size = fields.sum::<usize>() + reason.map_or(0, |reason| reason.as_bytes().len());
+    if size > HEAD_LIMIT {
+        let message = "The head of the origin's answer is too large.";
+        return Err(error(FaultClass::Protocol, Retry::Never, message));
+    }
+    Ok(())
+}
+
+/// The bytes that come are the file's own: asked for as they are, never unpacked here, never
+/// stored packed (http_faults.md row 106).
+fn check_codings(headers: &HeaderMap) -> Result<(), FetchError> {
+    let only = |name, plain: &str| {
+        headers.get_all(name).iter().all(|value| {
+            let value = value.to_str().unwrap_or("?");
+            value.split(',').all(|coding| {
+                let coding = coding.trim();
+                coding.is_empty() || coding.eq_ignore_ascii_case(plain)
+            })
+        })
+    };
+    if only(CONTENT_ENCODING, "identity") && only(TRANSFER_ENCODING, "chunked") {
+        return Ok(());
+    }
+    let message = "The origin sent the file in an encoding that was not asked for.";
+    Err(error(FaultClass::Protocol, Retry::Never, message))
+}
+
+/// Whether a refusal is about a link that has expired, as presigned links do. The body is only
+/// searched for the word; nothing of it is kept (lessons.md row 5).
+async fn says_expired(response: Response<Incoming>) -> bool {
+    if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return false;
+    }
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    let read = async {
+        while text.len() < REFUSAL_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            if let Ok(piece) = frame.into_data() {
+                let room = REFUSAL_BYTES - text.len();
+                text.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+        }
+    };
+    // What was read in time is searched.
+    drop(timeout(REFUSAL_TIME, read).await);
+    text.windows(7).any(|word| word.eq_ignore_ascii_case(b"expired"))
+}
+
+fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = &settings.extra_ca {
+        let unreadable = |cause: String| FetcherError::ExtraCa { path: path.clone(), cause };
+        let found = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
+        let before = roots.len();
+        for certificate in found {
+            let certificate = certificate.map_err(|e| unreadable(e.to_string()))?;
+            roots.add(certificate).map_err(|e| unreadable(e.to_string()))?;
+        }
+        if roots.len() == before {
+            return Err(unreadable("there is no certificate in it".to_owned()));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| FetcherError::Tls(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door: below it is the guard")]
+fn http_client(connector: Connector) -> Client<Connector, Empty<Bytes>> {
+    Client::builder(Spawner(Tasks::new()))
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .http1_max_buf_size(READ_BUFFER)
+        .http1_max_headers(HEADER_FIELDS)
+        .build(connector)
+}
+
+/// The client's connections run as tasks of ours.
+#[derive(Clone)]
+struct Spawner(Tasks);
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        drop(self.0.spawn("fetch connection", connection));
+    }
+}

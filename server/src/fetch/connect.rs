@@ -1,0 +1,239 @@
+//! The only dialler of addresses that callers name: look up once, judge every address, connect to
+//! exactly those, and look at who is at the other end.
+//!
+//! It stands below the HTTP client, so that no way leads around it: literal addresses, names,
+//! redirects, retries and pooled hosts all come through [`Connector`].
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, Ready, ready};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tower::Service;
+
+use super::guard::{Guard, Refusal};
+use super::resolve::{Resolve, ResolveError};
+
+/// Addresses of each family that are tried; all addresses of an answer are judged.
+const TRIED_PER_FAMILY: usize = 4;
+/// Head start of the preferred family (RFC 8305 §5, connection attempt delay).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// What keeps a connection from being made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("{0}")]
+    Lookup(ResolveError),
+    #[error("no connection")]
+    Connect,
+    #[error("no connection in time")]
+    ConnectTimeout,
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    #[error("no TLS handshake in time")]
+    TlsTimeout,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    pub(super) guard: Arc<Guard>,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) tls: Arc<ClientConfig>,
+    /// Look-up, TCP and TLS together.
+    pub(super) timeout: Duration,
+}
+
+impl Connector {
+    async fn dial(self, uri: Uri) -> Result<Wire, DialError> {
+        let deadline = Instant::now() + self.timeout;
+        let https = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let host = uri.host().ok_or(DialError::Refused(Refusal::NoHost))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let ips = match host.parse::<IpAddr>() {
+            Ok(ip) => vec![ip],
+            Err(_) => {
+                self.guard.name(&host, port).map_err(DialError::Refused)?;
+                timeout_at(deadline, self.resolver.lookup(&host))
+                    .await
+                    .unwrap_or(Err(ResolveError::TimedOut))
+                    .map_err(DialError::Lookup)?
+            }
+        };
+        self.guard.answer(&host, port, &ips).map_err(DialError::Refused)?;
+        let tcp = self.connect(uri, Checked::choose(&ips, port), deadline).await?;
+        let server = self.server_name(https, &host)?;
+        let stream = match server {
+            None => MaybeHttpsStream::Http(tcp),
+            Some(name) => {
+                let handshake = TlsConnector::from(self.tls).connect(name, TokioIo::new(tcp));
+                let tls = timeout_at(deadline, handshake).await;
+                let tls = tls.map_err(|_| DialError::TlsTimeout)?.map_err(DialError::Tls)?;
+                MaybeHttpsStream::Https(TokioIo::new(tls))
+            }
+        };
+        Ok(Wire { stream, used: Used::default() })
+    }
+
+    async fn connect(
+        &self,
+        uri: Uri,
+        addresses: Checked,
+        deadline: Instant,
+    ) -> Result<TokioIo<TcpStream>, DialError> {
+        let mut tcp = HttpConnector::new_with_resolver(addresses.clone());
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_happy_eyeballs_timeout(Some(HEAD_START));
+        // Shared out among the addresses, so that a dead one leaves time for the next.
+        tcp.set_connect_timeout(Some(deadline.saturating_duration_since(Instant::now())));
+        let stream = timeout_at(deadline, tcp.call(uri))
+            .await
+            .map_err(|_| DialError::ConnectTimeout)?
+            .map_err(
+                |e| if timed_out(&e) { DialError::ConnectTimeout } else { DialError::Connect },
+            )?;
+        let peer = stream.inner().peer_addr().map_err(|_| DialError::Connect)?;
+        if addresses.0.contains(&peer) {
+            Ok(stream)
+        } else {
+            Err(DialError::Refused(Refusal::Peer))
+        }
+    }
+
+    fn server_name(
+        &self,
+        https: bool,
+        host: &str,
+    ) -> Result<Option<ServerName<'static>>, DialError> {
+        if !https {
+            return Ok(None);
+        }
+        let name = ServerName::try_from(host.to_owned());
+        name.map(Some).map_err(|_| DialError::Refused(Refusal::BadName))
+    }
+}
+
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
+}
+
+impl Service<Uri> for Connector {
+    type Response = Wire;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<Wire, DialError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().dial(uri))
+    }
+}
+
+/// Addresses the guard let through, handed to the library's racing of addresses in the place of
+/// a resolver: it has nobody else to ask.
+#[derive(Clone, Debug)]
+struct Checked(Vec<SocketAddr>);
+
+impl Checked {
+    fn choose(ips: &[IpAddr], port: u16) -> Self {
+        let some =
+            |v4: bool| ips.iter().filter(move |ip| ip.is_ipv4() == v4).take(TRIED_PER_FAMILY);
+        Self(some(false).chain(some(true)).map(|ip| SocketAddr::new(*ip, port)).collect())
+    }
+}
+
+impl Service<Name> for Checked {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Name) -> Self::Future {
+        ready(Ok(self.0.clone().into_iter()))
+    }
+}
+
+/// Whether a connection has carried a request before: the first failure on one that has may only
+/// mean that the origin closed it meanwhile.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Used(Arc<AtomicBool>);
+
+impl Used {
+    /// Marks the connection, and tells whether it was marked already.
+    pub(super) fn mark(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// An open connection.
+pub(super) struct Wire {
+    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    used: Used,
+}
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.used.clone())
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,231 @@
+//! One body under way: handed on piece by piece, within its limits, up to a verified end.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout};
+
+use super::host_slots::Slot;
+use super::verdict::{broken_body, error};
+use super::{FetchError, FetchSettings};
+use crate::domain::fault::{FaultClass, Retry};
+
+/// Longest header value that is kept of an answer, in bytes; a longer one counts as absent.
+const KEPT_VALUE: usize = 512;
+
+/// The body of a source, and what its head said about it.
+pub struct Source {
+    body: Incoming,
+    state: State,
+    length: Option<u64>,
+    /// The end of the connection is the only sign of the end of the body.
+    close_delimited: bool,
+    content_type: Option<String>,
+    etag: Option<String>,
+    last_modified: Option<String>,
+    received: u64,
+    limits: Limits,
+    /// Since the present window of the speed floor began: bytes received, and time spent waiting
+    /// for the origin. Time the taker of the bytes needs is not the origin's.
+    window_bytes: u64,
+    window_waited: Duration,
+    _slot: Slot,
+}
+
+#[derive(Debug)]
+enum State {
+    UnderWay,
+    Ended,
+    Failed(FetchError),
+}
+
+#[derive(Debug)]
+struct Limits {
+    max_bytes: u64,
+    stall: Duration,
+    min_speed: u64,
+    window: Duration,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("state", &self.state)
+            .field("length", &self.length)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    /// # Errors
+    /// When the announced length is none or over the limit.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        body: Incoming,
+        settings: &FetchSettings,
+        slot: Slot,
+    ) -> Result<Self, FetchError> {
+        let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
+        let length = if chunked { None } else { body.size_hint().exact() };
+        match length {
+            Some(0) => return Err(empty(Retry::Never)),
+            Some(length) if length > settings.max_bytes => {
+                return Err(too_large(settings.max_bytes));
+            }
+            _ => {}
+        }
+        let kept = |name: HeaderName| {
+            let value = headers.get(name)?.to_str().ok()?;
+            (value.len() <= KEPT_VALUE).then(|| value.to_owned())
+        };
+        Ok(Self {
+            body,
+            state: State::UnderWay,
+            length,
+            close_delimited: length.is_none() && !chunked,
+            content_type: kept(CONTENT_TYPE),
+            etag: kept(ETAG),
+            last_modified: kept(LAST_MODIFIED),
+            received: 0,
+            limits: Limits {
+                max_bytes: settings.max_bytes,
+                stall: settings.stall_timeout,
+                min_speed: settings.min_speed,
+                window: settings.min_speed_window,
+            },
+            window_bytes: 0,
+            window_waited: Duration::ZERO,
+            _slot: slot,
+        })
+    }
+
+    /// Length of the body in bytes, when the origin announced it.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// `Content-Type`, as it came.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// `ETag`, as it came: weak ones have their `W/`.
+    pub fn etag(&self) -> Option<&str> {
+        self.etag.as_deref()
+    }
+
+    /// `Last-Modified`, as it came.
+    pub fn last_modified(&self) -> Option<&str> {
+        self.last_modified.as_deref()
+    }
+
+    /// The next piece of the body. `None` means that the whole body came and, where the origin
+    /// announced a length, that it has this length; it stays `None` then. An end that TCP's FIN
+    /// alone marks (plain HTTP/1.0 style) is taken for the end: nothing better is known.
+    ///
+    /// # Errors
+    /// The fault that ended the body before its end; the same again when called again.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        match &self.state {
+            State::UnderWay => {}
+            State::Ended => return Ok(None),
+            State::Failed(e) => return Err(e.clone()),
+        }
+        let next = self.next_piece().await;
+        match &next {
+            Ok(Some(_)) => {}
+            Ok(None) => self.state = State::Ended,
+            Err(e) => self.state = State::Failed(e.clone()),
+        }
+        next
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let mut stall_left = self.limits.stall;
+        loop {
+            let window_left = self.limits.window.saturating_sub(self.window_waited);
+            let patience =
+                if self.limits.min_speed == 0 { stall_left } else { stall_left.min(window_left) };
+            let began = Instant::now();
+            let frame = timeout(patience, self.body.frame()).await;
+            let waited = began.elapsed();
+            stall_left = stall_left.saturating_sub(waited);
+            self.window_waited += waited;
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(_) => {
+                    self.check_speed()?;
+                    if stall_left.is_zero() {
+                        return Err(self.stalled());
+                    }
+                    continue;
+                }
+            };
+            let Some(frame) = frame else { return self.end() };
+            let frame = frame.map_err(|e| broken_body(&e))?;
+            // Trailers say nothing that is believed (http_faults.md row 17).
+            let Ok(piece) = frame.into_data() else { continue };
+            if piece.is_empty() {
+                continue;
+            }
+            let size = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            self.received = self.received.saturating_add(size);
+            self.window_bytes = self.window_bytes.saturating_add(size);
+            if self.received > self.limits.max_bytes {
+                return Err(too_large(self.limits.max_bytes));
+            }
+            self.check_speed()?;
+            return Ok(Some(piece));
+        }
+    }
+
+    /// At the end of a window: enough bytes, or a stall.
+    fn check_speed(&mut self) -> Result<(), FetchError> {
+        if self.limits.min_speed == 0 || self.window_waited < self.limits.window {
+            return Ok(());
+        }
+        let floor = u128::from(self.limits.min_speed) * self.limits.window.as_millis() / 1_000;
+        if u128::from(self.window_bytes) < floor {
+            let message = format!(
+                "The origin sent less than {} bytes a second for {:?}.",
+                self.limits.min_speed, self.limits.window
+            );
+            return Err(error(FaultClass::Stalled, Retry::Backoff, message));
+        }
+        self.window_bytes = 0;
+        self.window_waited = Duration::ZERO;
+        Ok(())
+    }
+
+    fn end(&self) -> Result<Option<Bytes>, FetchError> {
+        if self.length.is_some_and(|length| length != self.received) {
+            let message = "The file has not the length that the origin announced.";
+            return Err(error(FaultClass::Truncated, Retry::Backoff, message));
+        }
+        if self.received == 0 {
+            // Without an announced end, an empty body may be a connection that broke.
+            let retry = if self.close_delimited { Retry::Backoff } else { Retry::Never };
+            return Err(empty(retry));
+        }
+        Ok(None)
+    }
+
+    fn stalled(&self) -> FetchError {
+        let message = format!("The origin sent nothing for {:?}.", self.limits.stall);
+        error(FaultClass::Stalled, Retry::Backoff, message)
+    }
+}
+
+fn empty(retry: Retry) -> FetchError {
+    error(FaultClass::Empty, retry, "The origin sent an empty file.")
+}
+
+fn too_large(max_bytes: u64) -> FetchError {
+    let message = format!("The file is larger than {max_bytes} bytes, the limit of this server.");
+    error(FaultClass::TooLarge, Retry::Never, message)
+}

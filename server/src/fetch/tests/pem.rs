@@ -1,0 +1,56 @@
+//! Certificates of the tests, made once with openssl and good for a hundred years (the expired one
+//! aside). The key guards nothing: it exists for these tests alone.
+
+/// The root that issued the others.
+pub(super) const ROOT: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATWgAwIBAgIUFTfvUiekGODd0qQO8HBOj7bm1nswCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRSGF1bGFnZSB0ZXN0IHJvb3QwIBcNMjYxMTIzMjA1OTMyWhgP
+MjEyNjEwMzAyMDU5MzJaMBwxGjAYBgNVBAMMEUhhdWxhZ2UgdGVzdCByb290MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEDBjD7ySqoRmOp6xo+fgtwv1GuKTUCbGy
+S64ZyopikXzrbAwRNXDOwB3PN1Ym4eY+/jep+92HU+1lyWbCnSOVd6NTMFEwHQYD
+VR0OBBYEFBntZi9coMvEAbAlkarwoApslWGcMB8GA1UdIwQYMBaAFBntZi9coMvE
+AbAlkarwoApslWGcMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIh
+AJzpjktMLC+aA9cqmN/2DTQPjNoya2HYfaiifeIVc7maAiEAxlMK62KmN5QtekFu
+zDDofMw2OhTP2Gz08W+VWYhWjqw=
+-----END CERTIFICATE-----
+";
+
+/// For tls.example.com.
+pub(super) const LEAF: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBmTCCAT6gAwIBAgIUH/8mVvk2GtHQrnLo9tt2speTILswCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRSGF1bGFnZSB0ZXN0IHJvb3QwIBcNMjYxMTIzMjA1OTMyWhgP
+MjEyNjEwMzAyMDU5MzJaMA8xDTALBgNVBAMMBGxlYWYwWTATBgcqhkjOPQIBBggq
+hkjOPQMBBwNCAASRfstIyqb9vgyXYlfCe5yRgLbrSXZZ9eqZb3ocYxFTunlIriK7
+X41DMHT7EGcz+7sOkVLjZkQwmwAKqwiTTUx3o2kwZzAaBgNVHREEEzARgg90bHMu
+ZXhhbXBsZS5jb20wCQYDVR0TBAIwADAdBgNVHQ4EFgQUBfkV3liD1/1PnlKzl3Tj
+8rqkWWMwHwYDVR0jBBgwFoAUGe1mL1ygy8QBsCWRqvCgCmyVYZwwCgYIKoZIzj0E
+AwIDSQAwRgIhAPKNIThFRs6RqtMlNUfibVBrmTW2jbW9en8SE5sI2pZFAiEA/fz5
+xHM8ncoP8jC96YWUxBkag5+w/ydAw+BD5UExe28=
+-----END CERTIFICATE-----
+";
+
+/// As `LEAF`, expired in 2020.
+pub(super) const EXPIRED: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBgzCCASmgAwIBAgIBATAKBggqhkjOPQQDAjAcMRowGAYDVQQDDBFIYXVsYWdl
+IHRlc3Qgcm9vdDAeFw0yMDAxMDEwMDAwMDBaFw0yMDAxMDIwMDAwMDBaMA8xDTAL
+BgNVBAMMBGxlYWYwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASRfstIyqb9vgyX
+YlfCe5yRgLbrSXZZ9eqZb3ocYxFTunlIriK7X41DMHT7EGcz+7sOkVLjZkQwmwAK
+qwiTTUx3o2kwZzAaBgNVHREEEzARgg90bHMuZXhhbXBsZS5jb20wCQYDVR0TBAIw
+ADAdBgNVHQ4EFgQUBfkV3liD1/1PnlKzl3Tj8rqkWWMwHwYDVR0jBBgwFoAUGe1m
+L1ygy8QBsCWRqvCgCmyVYZwwCgYIKoZIzj0EAwIDSAAwRQIgPV7XQesl1PEG3OSh
+BbgzYKYZbVVZFJOfBzxmp9aCAj8CIQDZCYNGbD96JEgW07Zop7VAYuC8QStCAlAU
+bdiYlcjLjQ==
+-----END CERTIFICATE-----
+";
+
+/// The key of both leaves.
+pub(super) const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgV+Q/vJOuSF74mPZB
+SN81GOVXkejN9mzfX7Nai4J/1sehRANCAASRfstIyqb9vgyXYlfCe5yRgLbrSXZZ
+9eqZb3ocYxFTunlIriK7X41DMHT7EGcz+7sOkVLjZkQwmwAKqwiTTUx3
+-----END PRIVATE KEY-----
+";

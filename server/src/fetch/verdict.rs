@@ -1,0 +1,301 @@
+//! What an answer or an error means for the job: go on, follow, fail for good, or try again.
+//! One place for all of them; the rows are those of http_faults.md.
+
+use std::error::Error;
+use std::io;
+
+use http::StatusCode;
+use http::header::{HeaderMap, RETRY_AFTER};
+use rustls::CertificateError;
+
+use super::FetchError;
+use super::connect::DialError;
+use super::guard::Refusal;
+use crate::domain::fault::{FaultClass, JobFault, Retry};
+use crate::domain::time::Timestamp;
+
+/// Shortest and longest pause an origin may ask for (http_faults.md row 68).
+const RETRY_AFTER_MIN_MS: u64 = 1_000;
+const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
+
+/// What the status of an answer to a plain GET means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Meaning {
+    /// A body follows.
+    Body,
+    /// Go where `Location` says.
+    Follow,
+    /// A fault of this class for good.
+    Permanent(FaultClass),
+    /// A fault of this class that may pass; `Retry-After` counts.
+    Transient(FaultClass),
+}
+
+/// The meaning of every status.
+pub fn status(status: StatusCode) -> Meaning {
+    match status.as_u16() {
+        // Nobody asked for another protocol.
+        101 => Meaning::Permanent(FaultClass::Protocol),
+        // The origin has accepted to make the file, later.
+        202 => Meaning::Transient(FaultClass::HttpStatus),
+        204 | 205 => Meaning::Permanent(FaultClass::Empty),
+        // Nobody asked for a part; one more try tells a passing mix-up from a broken origin.
+        206 => Meaning::Transient(FaultClass::Protocol),
+        200..=299 => Meaning::Body,
+        301 | 302 | 303 | 307 | 308 => Meaning::Follow,
+        408 | 425 | 429 | 500..=599 => Meaning::Transient(FaultClass::HttpStatus),
+        _ => Meaning::Permanent(FaultClass::HttpStatus),
+    }
+}
+
+/// The fault of a status that is neither a body nor a redirect.
+pub(super) fn status_fault(
+    code: StatusCode,
+    class: FaultClass,
+    retry: Retry,
+    expired: bool,
+) -> FetchError {
+    let number = code.as_u16();
+    let message = match class {
+        FaultClass::Empty => format!("The origin answered {number}: there is no content."),
+        FaultClass::Protocol if number == 206 => {
+            "The origin answered 206 with a part of the file though the whole was asked for."
+                .to_owned()
+        }
+        FaultClass::Protocol => format!("The origin answered {number}, which nobody asked for."),
+        _ if expired => format!("The origin answered {number}: the link has expired."),
+        _ => match code.canonical_reason() {
+            Some(reason) => format!("The origin answered {number} ({reason})."),
+            None => format!("The origin answered {number}."),
+        },
+    };
+    error(class, retry, message)
+}
+
+/// When to try again after a transient answer: `Retry-After` in seconds or as a date (RFC 9110
+/// §10.2.3), within limits; anything else is the usual backoff.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Retry {
+    let Some(text) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) else {
+        return Retry::Backoff;
+    };
+    let text = text.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1_000)
+    } else {
+        match jiff::fmt::rfc2822::parse(text) {
+            Ok(at) => {
+                u64::try_from(at.timestamp().as_millisecond().saturating_sub(now.0)).unwrap_or(0)
+            }
+            Err(_) => return Retry::Backoff,
+        }
+    };
+    Retry::NotBefore(wait.clamp(RETRY_AFTER_MIN_MS, RETRY_AFTER_MAX_MS))
+}
+
+/// The URL of the job was refused.
+pub(super) fn refused(refusal: &Refusal) -> FetchError {
+    let message = match refusal.class() {
+        FaultClass::Url => format!("Not a usable source: {refusal}."),
+        _ => format!("The egress firewall refused the source: {refusal}."),
+    };
+    error(refusal.class(), Retry::Never, message)
+}
+
+/// The target of a redirect was refused.
+pub(super) fn refused_redirect(refusal: &Refusal) -> FetchError {
+    let class = refusal.class_in_redirect();
+    let message = match class {
+        FaultClass::Redirect => format!("The origin redirects to nowhere: {refusal}."),
+        _ => format!("The egress firewall refused the target of a redirect: {refusal}."),
+    };
+    error(class, Retry::Never, message)
+}
+
+/// No answer came: the connection could not be made, or broke, or carried no HTTP.
+pub(super) fn no_answer(failure: &(dyn Error + 'static)) -> FetchError {
+    for cause in causes(failure) {
+        if let Some(dial) = cause.downcast_ref::<DialError>() {
+            return not_dialled(dial);
+        }
+        if let Some(tls) = tls_error(cause) {
+            return tls_fault(tls);
+        }
+        if let Some(http) = cause.downcast_ref::<hyper::Error>()
+            && http.is_parse()
+        {
+            let message = if http.is_parse_too_large() {
+                "The head of the origin's answer is too large."
+            } else {
+                "The origin does not speak HTTP/1.1 as it should."
+            };
+            return error(FaultClass::Protocol, Retry::Never, message);
+        }
+    }
+    let message = "The origin closed the connection before it answered.";
+    error(FaultClass::Protocol, Retry::Backoff, message)
+}
+
+/// Whether a failed request may be sent once more on another connection: it broke off without a
+/// usable answer, as a kept connection does that the origin closed meanwhile.
+pub(super) fn may_be_stale(failure: &(dyn Error + 'static)) -> bool {
+    !causes(failure).any(|cause| cause.is::<DialError>())
+}
+
+fn not_dialled(dial: &DialError) -> FetchError {
+    match dial {
+        DialError::Refused(refusal) => refused(refusal),
+        DialError::Lookup(cause) => error(
+            FaultClass::Unresolvable,
+            Retry::Backoff,
+            format!("The host cannot be found: {cause}."),
+        ),
+        DialError::Connect => {
+            let message = "No address of the host accepts a connection.";
+            error(FaultClass::Unreachable, Retry::Backoff, message)
+        }
+        DialError::ConnectTimeout => {
+            let message = "No address of the host accepted a connection in time.";
+            error(FaultClass::Unreachable, Retry::Backoff, message)
+        }
+        DialError::TlsTimeout => {
+            let message = "The TLS handshake did not end in time.";
+            error(FaultClass::Stalled, Retry::Backoff, message)
+        }
+        DialError::Tls(cause) => match tls_error(cause) {
+            Some(tls) => tls_fault(tls),
+            None => {
+                let message = "The connection broke during the TLS handshake.";
+                error(FaultClass::Tls, Retry::Backoff, message)
+            }
+        },
+    }
+}
+
+fn tls_fault(tls: &rustls::Error) -> FetchError {
+    let message = match tls {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "The origin's certificate has expired."
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "The origin's certificate is not valid yet."
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "The origin's certificate is for another name."
+            }
+            CertificateError::UnknownIssuer => {
+                "The origin's certificate was issued by nobody who is trusted here."
+            }
+            CertificateError::Revoked => "The origin's certificate has been revoked.",
+            _ => "The origin's certificate is not acceptable.",
+        },
+        rustls::Error::InvalidMessage(_) => "The origin does not speak TLS on this port.",
+        rustls::Error::PeerIncompatible(_) => {
+            "The origin offers no version or cipher of TLS that is safe."
+        }
+        rustls::Error::AlertReceived(_) => "The origin broke off the TLS connection.",
+        _ => "The TLS connection to the origin failed.",
+    };
+    error(FaultClass::Tls, Retry::Never, message)
+}
+
+/// A body broke off before its end.
+pub(super) fn broken_body(failure: &hyper::Error) -> FetchError {
+    let truncated = || {
+        let message = "The connection ended before the whole file had come.";
+        error(FaultClass::Truncated, Retry::Backoff, message)
+    };
+    if failure.is_incomplete_message() || failure.is_canceled() || failure.is_closed() {
+        return truncated();
+    }
+    let io = causes(failure).find_map(|cause| cause.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        // The decoder's words for framing that is over a limit, and for framing that is wrong: the
+        // first is not tried again, the second may be a passing mix-up (rows 13 to 15).
+        Some(io::ErrorKind::InvalidData) if io.is_some_and(|e| tls_error(e).is_none()) => {
+            let message = "The framing of the body exceeds a limit.";
+            error(FaultClass::Protocol, Retry::Never, message)
+        }
+        Some(io::ErrorKind::InvalidInput) => {
+            error(FaultClass::Protocol, Retry::Backoff, "The framing of the body is broken.")
+        }
+        _ => truncated(),
+    }
+}
+
+/// The error and what caused it, outermost first.
+fn causes<'a>(
+    failure: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(failure), |&e| e.source())
+}
+
+/// The TLS error inside an I/O error, whose `source` skips it.
+fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let inner = cause.downcast_ref::<io::Error>()?.get_ref()?;
+    inner.downcast_ref::<rustls::Error>()
+}
+
+pub(super) fn error(class: FaultClass, retry: Retry, message: impl Into<String>) -> FetchError {
+    FetchError { fault: JobFault::new(class, message), retry }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_verdict() {
+        let expected = |code: u16| match code {
+            101 => "permanent Protocol",
+            202 => "transient HttpStatus",
+            204 | 205 => "permanent Empty",
+            206 => "transient Protocol",
+            200 | 201 | 203 | 207..=299 => "body",
+            301 | 302 | 303 | 307 | 308 => "follow",
+            300 | 304 | 305 | 306 | 309..=399 => "permanent HttpStatus",
+            408 | 425 | 429 => "transient HttpStatus",
+            100 | 102..=199 | 400..=499 => "permanent HttpStatus",
+            500..=599 => "transient HttpStatus",
+            _ => "permanent HttpStatus",
+        };
+        for code in 100..=999u16 {
+            let verdict = match status(StatusCode::from_u16(code).unwrap()) {
+                Meaning::Body => "body".to_owned(),
+                Meaning::Follow => "follow".to_owned(),
+                Meaning::Permanent(class) => format!("permanent {class:?}"),
+                Meaning::Transient(class) => format!("transient {class:?}"),
+            };
+            assert_eq!(verdict, expected(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_a_number_or_a_date_within_limits() {
+        let now = Timestamp::from_seconds(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+        let verdict = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            retry_after(&headers, now)
+        };
+        for (text, expected) in [
+            ("2", Retry::NotBefore(2_000)),
+            (" 120 ", Retry::NotBefore(120_000)),
+            ("0", Retry::NotBefore(RETRY_AFTER_MIN_MS)),
+            ("1000000000", Retry::NotBefore(RETRY_AFTER_MAX_MS)),
+            ("99999999999999999999999999", Retry::NotBefore(RETRY_AFTER_MAX_MS)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Retry::NotBefore(60_000)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Retry::NotBefore(RETRY_AFTER_MIN_MS)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Retry::NotBefore(RETRY_AFTER_MAX_MS)),
+            ("soon", Retry::Backoff),
+            ("-1", Retry::Backoff),
+            ("+5", Retry::Backoff),
+            ("", Retry::Backoff),
+        ] {
+            assert_eq!(verdict(text), expected, "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), Retry::Backoff);
+    }
+}

@@ -1,0 +1,58 @@
+//! `ListUrlUploadJobs`, an operation of ours: a page of the account's jobs, newest first.
+
+use wire::action::ListUrlUploadJobs;
+use wire::code::Fault;
+use wire::reply::{ListUrlUploadJobsReply, Reply};
+
+use super::{Ops, store_fault};
+use crate::domain::account::AccountId;
+use crate::domain::job::StateKind;
+use crate::store::PageRequest;
+
+impl Ops {
+    pub(super) async fn list_url_upload_jobs(
+        &self,
+        account: AccountId,
+        request: ListUrlUploadJobs,
+    ) -> Result<Reply, Fault> {
+        let before = match &request.next_token {
+            Some(token) => {
+                Some(self.codec.job_key(token).ok_or_else(|| Fault::invalid("NextToken"))?)
+            }
+            None => None,
+        };
+        let mut states: Vec<StateKind> =
+            request.statuses.iter().flat_map(|status| states_of(status)).copied().collect();
+        states.sort_unstable();
+        states.dedup();
+        let page = PageRequest { account, states, before, limit: request.page_size };
+        let page = self.store.job_page(page).await.map_err(store_fault)?;
+        let wanted = |status: &str| {
+            request.statuses.is_empty() || request.statuses.iter().any(|s| s == status)
+        };
+        let infos = page
+            .jobs
+            .into_iter()
+            .filter(|job| wanted(job.wire_status()))
+            .map(|job| self.info(job, true))
+            .collect();
+        let next_token = page.next.map(|key| self.codec.job_id(key));
+        Ok(Reply::ListUrlUploadJobs(ListUrlUploadJobsReply { infos, next_token }))
+    }
+}
+
+/// The states that show as a wire status; several statuses share a state, so the page is filtered
+/// once more by the exact status.
+fn states_of(status: &str) -> &'static [StateKind] {
+    match status {
+        "PENDING" => &[StateKind::Pending],
+        "PROCESSING" => &[StateKind::Running, StateKind::Waiting],
+        "DOWNLOADING" | "DOWNLOAD_SUCCESS" | "UPLOADING" | "UPLOAD_SUCCESS" => {
+            &[StateKind::Running]
+        }
+        "SUCCESS" => &[StateKind::Succeeded],
+        "DOWNLOAD_FAIL" | "UPLOAD_FAIL" => &[StateKind::Failed],
+        "CANCELED" => &[StateKind::Canceled],
+        _ => &[],
+    }
+}

@@ -1,0 +1,407 @@
+//! Puts a node together, and takes it apart again: open the store, the storage and the doors; start
+//! the API and the worker; on a stop drain, then abort, then close.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, Semaphore};
+
+use super::first_key::{self, FirstKey, FirstKeyError};
+use super::stop::Stop;
+use super::tasks::Tasks;
+use crate::api::auth::Authenticator;
+use crate::api::media::{MediaDeps, PlayUrls};
+use crate::api::throttle::Throttle;
+use crate::api::{self, Api};
+use crate::blob::spool::Spool;
+use crate::blob::{BlobError, Blobs, LocalBlobs};
+use crate::config::Config;
+use crate::domain::id::IdCodec;
+use crate::domain::retry::Backoff;
+use crate::door::Clock;
+use crate::door::vault::Vault;
+use crate::fetch::{FetchSettings, Fetcher, FetcherError};
+use crate::ops::{Ops, Rules};
+use crate::probe::ProbeSettings;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError, SubmitLimits};
+use crate::telemetry::metrics::Metrics;
+use crate::worker::board::Board;
+use crate::worker::{WorkRules, Worker, beat, claims, janitor};
+
+/// Held (flock) by the one server of a data directory.
+const LOCK_FILE: &str = "haulage.lock";
+const DATABASE_FILE: &str = "haulage.db";
+/// Where bytes land first, and where local objects live, in the data directory.
+const SPOOL_DIR: &str = "spool";
+const OBJECTS_DIR: &str = "objects";
+/// After an abort, tasks have this long to hand their jobs back.
+const ABORT_GRACE: Duration = Duration::from_secs(5);
+
+/// Why a node cannot start; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot use the data directory {}: {error}; make it writable for this user or choose another with HAULAGE_DATA_DIR", path.display())]
+    DataDir { path: PathBuf, error: io::Error },
+    #[error("another haulage serves the data directory {}; stop it or choose another with HAULAGE_DATA_DIR", path.display())]
+    DataDirInUse { path: PathBuf },
+    #[error("cannot listen on {address}: {error}; is another program using the port? Choose another with HAULAGE_LISTEN")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("cannot open the master key: {0}")]
+    MasterKey(io::Error),
+    #[error("this version serves SQLite databases only: HAULAGE_DATABASE_URL must begin with sqlite://")]
+    Database,
+    #[error("this version stores into local files only: HAULAGE_STORAGE_URL must begin with file://")]
+    Storage,
+    #[error("cannot open the database: {0}")]
+    Store(#[from] StoreError),
+    #[error("cannot open the storage: {0}")]
+    Blob(#[from] BlobError),
+    #[error("cannot prepare outgoing connections: {0}")]
+    Fetcher(#[from] FetcherError),
+    #[error(transparent)]
+    FirstKey(#[from] FirstKeyError),
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    base_url: String,
+    address: SocketAddr,
+    first_key: Option<FirstKey>,
+    store: Arc<dyn Store>,
+    stop: Stop,
+    tasks: Tasks,
+    drain: Duration,
+    /// Transfers write files on the threads they run on; these are theirs alone, so that a slow
+    /// disk does not hold up the API.
+    transfers: Option<Runtime>,
+    /// Keeps other servers off the data directory.
+    _lock: std::fs::File,
+}
+
+impl Node {
+    /// `http://HOST:PORT` as bound.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The key that this start generated, if it was the first.
+    pub fn first_key(&self) -> Option<&FirstKey> {
+        self.first_key.as_ref()
+    }
+
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Waits for a stop, drains, and closes. Ready when everything acknowledged is flushed and
+    /// nothing runs any more.
+    pub async fn wait(mut self) {
+        self.stop.draining().await;
+        tracing::info!("draining");
+        let drained = tokio::select! {
+            () = self.tasks.finished() => true,
+            () = tokio::time::sleep(self.drain) => false,
+            () = self.stop.aborting() => false,
+        };
+        self.stop.abort();
+        if !drained {
+            tracing::info!("stopping the transfers that are left; their jobs go back");
+            if tokio::time::timeout(ABORT_GRACE, self.tasks.finished()).await.is_err() {
+                tracing::warn!("some tasks did not stop; their leases will end by themselves");
+            }
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "cannot close the store cleanly");
+        }
+        if let Some(transfers) = self.transfers.take() {
+            transfers.shutdown_background();
+        }
+        tracing::info!("stopped");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A node that is dropped without `wait` (a failing test) must not block an async thread.
+        self.stop.abort();
+        if let Some(transfers) = self.transfers.take() {
+            transfers.shutdown_background();
+        }
+    }
+}
+
+/// Starts a node; it serves when this returns.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start(config: Config) -> Result<Node, StartError> {
+    let program = std::env::current_exe().map_err(StartError::Threads)?;
+    start_as(config, program).await
+}
+
+/// As [`start`], where this process is not the `haulage` program (tests): `program` is, and is
+/// started as the probe's child.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartError> {
+    let lock = take_data_dir(&config.data_dir)?;
+    let clock = Clock::System;
+    let vault = Vault::open(&config.data_dir).map_err(StartError::MasterKey)?;
+    let database = database_path(&config)?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await?);
+    let first_key = first_key::ensure(store.as_ref(), &vault, &config, clock.now()).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| StartError::Listen { address: config.listen, error })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Listen { address: config.listen, error })?;
+    let base_url = format!("http://{address}");
+
+    let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
+    let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
+    recover(store.as_ref(), &spool, clock.now()).await?;
+
+    let parts = Parts { config: &config, clock, vault, store, spool, blobs, address, program };
+    let (stop, tasks) = (Stop::new(), Tasks::new());
+    let metrics = Arc::new(Metrics::new());
+    let board = Arc::new(Board::new());
+    let wake = Arc::new(Notify::new());
+    let shared = Shared { stop: stop.clone(), tasks: tasks.clone(), metrics, board, wake };
+    let api = Arc::new(parts.api(&shared, &base_url));
+    let worker = Arc::new(parts.worker(&shared)?);
+
+    let transfers = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("transfers")
+        .build()
+        .map_err(StartError::Threads)?;
+    start_worker(&worker, &tasks, &transfers);
+    let router = api::router(api);
+    let accept =
+        api::listen::accept(listener, router, config.connections, tasks.clone(), stop.clone());
+    tasks.spawn("accept", accept);
+    let store = parts.store;
+    let drain = config.drain;
+    Ok(Node {
+        base_url,
+        address,
+        first_key,
+        store,
+        stop,
+        tasks,
+        drain,
+        transfers: Some(transfers),
+        _lock: lock,
+    })
+}
+
+fn start_worker(worker: &Arc<Worker>, tasks: &Tasks, transfers: &Runtime) {
+    let on = transfers.handle();
+    tasks.spawn_on(on, "claims", claims::run(worker.clone()));
+    let w = worker.clone();
+    tasks.spawn_on(on, "beat", async move { beat::keep(&w).await });
+    let w = worker.clone();
+    tasks.spawn_on(on, "reaper", async move { janitor::reap(&w).await });
+    let w = worker.clone();
+    tasks.spawn_on(on, "janitor", async move { janitor::tidy(&w).await });
+}
+
+/// What the API and the worker are made of.
+struct Parts<'a> {
+    config: &'a Config,
+    clock: Clock,
+    vault: Vault,
+    store: Arc<dyn Store>,
+    spool: Spool,
+    blobs: Arc<dyn Blobs>,
+    address: SocketAddr,
+    program: PathBuf,
+}
+
+/// What the API and the worker have in common while they run.
+struct Shared {
+    stop: Stop,
+    tasks: Tasks,
+    metrics: Arc<Metrics>,
+    board: Arc<Board>,
+    wake: Arc<Notify>,
+}
+
+impl Parts<'_> {
+    fn codec(&self) -> IdCodec {
+        let mut key = [0u8; 16];
+        key.copy_from_slice(&self.vault.derive("public ids")[..16]);
+        IdCodec::new(key)
+    }
+
+    fn api(&self, shared: &Shared, base_url: &str) -> Api {
+        let config = self.config;
+        let public_url = config.public_url.clone().unwrap_or_else(|| base_url.to_owned());
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        let play_urls = PlayUrls::new(public_url.clone(), self.vault.derive("play urls"));
+        let ops = Ops {
+            store: self.store.clone(),
+            codec: self.codec(),
+            clock: self.clock.clone(),
+            play_urls: play_urls.clone(),
+            spool: self.spool.clone(),
+            board: shared.board.clone(),
+            metrics: shared.metrics.clone(),
+            wake: shared.wake.clone(),
+            rules: Rules {
+                submit: SubmitLimits {
+                    calls_per_day: config.calls_per_day,
+                    pending: config.pending_jobs,
+                },
+                job_deadline: config.job_deadline,
+                auth_timeout: config.auth_timeout,
+                min_free: config.min_free,
+            },
+        };
+        Api {
+            ops,
+            store: self.store.clone(),
+            auth: Authenticator::new(self.store.clone(), self.vault.clone()),
+            throttle: Throttle::new(config.qps.clone()),
+            media: MediaDeps {
+                store: self.store.clone(),
+                blobs: self.blobs.clone(),
+                urls: play_urls,
+                codec: self.codec(),
+                clock: self.clock.clone(),
+            },
+            spool: self.spool.clone(),
+            clock: self.clock.clone(),
+            metrics: shared.metrics.clone(),
+            public_url,
+            tasks: shared.tasks.clone(),
+            stop: shared.stop.clone(),
+        }
+    }
+
+    fn worker(&self, shared: &Shared) -> Result<Worker, StartError> {
+        let config = self.config;
+        let mut settings = FetchSettings::from(config);
+        settings.own_listeners.push(self.address);
+        Ok(Worker {
+            store: self.store.clone(),
+            fetcher: Fetcher::new(settings)?,
+            spool: self.spool.clone(),
+            blobs: self.blobs.clone(),
+            probe: ProbeSettings::new(
+                config.ffprobe.clone().or_else(|| find_program("ffprobe")),
+                self.program.clone(),
+            ),
+            clock: self.clock.clone(),
+            board: shared.board.clone(),
+            metrics: shared.metrics.clone(),
+            wake: shared.wake.clone(),
+            slots: Arc::new(Semaphore::new(config.transfers)),
+            rules: WorkRules {
+                backoff: Backoff {
+                    first: config.backoff,
+                    max: config.backoff_max,
+                    attempts: config.attempts,
+                },
+                lease: config.lease,
+                per_account: config.per_account,
+                rescues: config.rescues,
+                retention: config.retention,
+            },
+            tasks: shared.tasks.clone(),
+            stop: shared.stop.clone(),
+        })
+    }
+}
+
+/// A program of this name in the directories of PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
+}
+
+/// Makes the data directory and takes its lock.
+fn take_data_dir(dir: &Path) -> Result<std::fs::File, StartError> {
+    let failed = |error| StartError::DataDir { path: dir.to_owned(), error };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let lock = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(dir.join(LOCK_FILE))
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(StartError::DataDirInUse { path: dir.to_owned() })
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Where the embedded database lies.
+///
+/// # Errors
+/// [`StartError::Database`] when the configuration names another engine.
+pub fn database_path(config: &Config) -> Result<PathBuf, StartError> {
+    match &config.database_url {
+        None => Ok(config.data_dir.join(DATABASE_FILE)),
+        Some(url) => {
+            url.strip_prefix("sqlite://").map(PathBuf::from).ok_or(StartError::Database)
+        }
+    }
+}
+
+/// Where local objects live.
+///
+/// # Errors
+/// [`StartError::Storage`] when the configuration names another storage.
+pub fn objects_dir(config: &Config) -> Result<PathBuf, StartError> {
+    match &config.storage_url {
+        None => Ok(config.data_dir.join(OBJECTS_DIR)),
+        Some(url) => url.strip_prefix("file://").map(PathBuf::from).ok_or(StartError::Storage),
+    }
+}
+
+/// Clears what a kill left: leases of the process that died, and its half-received files. Right
+/// because the lock says that no other process works on this store.
+async fn recover(
+    store: &dyn Store,
+    spool: &Spool,
+    now: crate::domain::time::Timestamp,
+) -> Result<(), StartError> {
+    const BATCH: usize = 1_000;
+    let mut ended = 0;
+    loop {
+        match store.job_expire(now, BATCH, true).await? {
+            0 => break,
+            some => ended += some,
+        }
+    }
+    let swept = spool.sweep(&|_| false).await?;
+    if ended + swept > 0 {
+        tracing::info!(ended, swept, "recovered: leases ended, half-received files removed");
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Keeps the leases of this node's transfers: one write for all of them.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::Worker;
+
+/// How often a changed phase is written, so that a query sees what truly happens.
+const PHASE_TICK: Duration = Duration::from_millis(500);
+
+/// Beats every third of a lease until the last transfer has ended.
+pub async fn keep(worker: &Worker) {
+    let interval = worker.rules.lease / 3;
+    let mut tick = tokio::time::interval(interval.min(PHASE_TICK));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beaten = Instant::now();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = worker.stop.aborting() => return,
+        }
+        let all = beaten.elapsed() >= interval;
+        if all {
+            beaten = Instant::now();
+        }
+        let beats = worker.board.beats(all);
+        if beats.is_empty() {
+            continue;
+        }
+        let until = worker.clock.now() + worker.rules.lease;
+        match worker.store.job_beat(&beats, until).await {
+            Ok(refused) => {
+                for beat in refused.iter().filter(|beat| worker.board.lose(beat)) {
+                    worker.metrics.leases_lost.inc();
+                    tracing::warn!(job = beat.key.0, "the lease of a transfer is gone; it stops");
+                }
+            }
+            // The leases run on; if this goes on, the reaper gives the jobs to others, and the
+            // tokens keep our writes out.
+            Err(error) => tracing::error!(%error, "cannot prolong leases"),
+        }
+    }
+}

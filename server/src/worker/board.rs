@@ -1,0 +1,146 @@
+//! The transfers under way on this node: how far each has come, and the way to stop it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::id::Key;
+use crate::domain::job::{Phase, Token};
+use crate::store::{Beat, Claim};
+
+/// One transfer. Its job's story writes, the beat and the operations read.
+#[derive(Debug)]
+pub struct Active {
+    key: Key,
+    token: Token,
+    phase: AtomicU8,
+    bytes: AtomicU64,
+    /// Announced bytes; [`UNKNOWN`] until known.
+    total: AtomicU64,
+    /// Whether the phase changed since the last beat.
+    stale: AtomicBool,
+    lost: CancellationToken,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+/// How far a transfer has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    pub bytes: u64,
+    pub total: Option<u64>,
+}
+
+impl Active {
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::SeqCst);
+        self.stale.store(true, Ordering::SeqCst);
+    }
+
+    pub fn received(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn announced(&self, total: Option<u64>) {
+        self.total.store(total.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// Ready once the lease is gone: whatever is under way must stop.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    fn beat(&self) -> Beat {
+        let phase = usize::from(self.phase.load(Ordering::SeqCst));
+        Beat {
+            key: self.key,
+            token: self.token,
+            phase: Phase::ALL.get(phase).copied().unwrap_or(Phase::Processing),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// All transfers of this node, by job.
+#[derive(Debug, Default)]
+pub struct Board(Mutex<HashMap<Key, Arc<Active>>>);
+
+/// Takes a transfer off the board when dropped.
+#[derive(Debug)]
+pub struct OnBoard {
+    board: Arc<Board>,
+    active: Arc<Active>,
+}
+
+impl OnBoard {
+    pub fn active(&self) -> &Arc<Active> {
+        &self.active
+    }
+}
+
+impl Drop for OnBoard {
+    fn drop(&mut self) {
+        let mut transfers = self.board.lock();
+        // The same job may be back on the board under a newer token.
+        if transfers.get(&self.active.key).is_some_and(|a| a.token == self.active.token) {
+            transfers.remove(&self.active.key);
+        }
+    }
+}
+
+impl Board {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a claimed job on the board.
+    pub fn post(self: &Arc<Self>, claim: &Claim) -> OnBoard {
+        let active = Arc::new(Active {
+            key: claim.job().key,
+            token: claim.token(),
+            phase: AtomicU8::new(Phase::Processing as u8),
+            bytes: AtomicU64::new(0),
+            total: AtomicU64::new(UNKNOWN),
+            stale: AtomicBool::new(false),
+            lost: CancellationToken::new(),
+        });
+        self.lock().insert(active.key, active.clone());
+        OnBoard { board: self.clone(), active }
+    }
+
+    /// How far a job has come, if this node runs it.
+    pub fn progress(&self, key: Key) -> Option<Progress> {
+        self.lock().get(&key).map(|active| Progress {
+            bytes: active.bytes.load(Ordering::Relaxed),
+            total: Some(active.total.load(Ordering::Relaxed)).filter(|total| *total != UNKNOWN),
+        })
+    }
+
+    /// Signs of life: of all transfers, or only of those whose phase changed since the last.
+    pub fn beats(&self, all: bool) -> Vec<Beat> {
+        let transfers = self.lock();
+        transfers
+            .values()
+            .filter(|active| active.stale.swap(false, Ordering::SeqCst) || all)
+            .map(|active| active.beat())
+            .collect()
+    }
+
+    /// Stops the transfer of a lease that is gone; `false` if it had ended by itself.
+    pub fn lose(&self, beat: &Beat) -> bool {
+        let transfers = self.lock();
+        match transfers.get(&beat.key) {
+            Some(active) if active.token == beat.token => {
+                active.lost.cancel();
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Active>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

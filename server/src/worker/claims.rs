@@ -1,0 +1,78 @@
+//! Hands jobs to free slots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Worker, one_job};
+use crate::store::{Claim, ClaimRequest, StoreResult};
+
+/// Jobs taken in one claim: enough to amortise its commit, few enough that a node does not hold
+/// jobs another could start.
+const CLAIM_BATCH: usize = 64;
+/// Without a wake-up, look for work this often: wake-ups are a hint, polling is the promise, and
+/// it is what finds jobs whose pause between two attempts is over.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Claims and starts jobs until the node drains.
+pub async fn run(worker: Arc<Worker>) {
+    loop {
+        // Interest is registered before the query, so a submission between the two is not missed.
+        let woken = worker.wake.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+
+        let permit = tokio::select! {
+            permit = worker.slots.clone().acquire_owned() => permit,
+            () = worker.stop.draining() => return,
+        };
+        let Ok(permit) = permit else { return };
+        if worker.stop.is_draining() {
+            return;
+        }
+        match fill(&worker, permit).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::error!(%error, "cannot claim jobs"),
+        }
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep(POLL) => {}
+            () = worker.stop.draining() => return,
+        }
+    }
+}
+
+/// Claims as many jobs as there are free slots, and starts them; returns how many.
+async fn fill(worker: &Arc<Worker>, first: OwnedSemaphorePermit) -> StoreResult<usize> {
+    let slots = (worker.slots.available_permits() + 1).min(CLAIM_BATCH);
+    let claims = worker
+        .store
+        .job_claim(ClaimRequest {
+            slots,
+            per_account: worker.rules.per_account,
+            now: worker.clock.now(),
+            lease: worker.rules.lease,
+        })
+        .await?;
+    let taken = claims.len();
+    let mut permit = Some(first);
+    for claim in claims {
+        // This loop alone acquires slots, so those counted free above still are.
+        let slot = permit.take().or_else(|| worker.slots.clone().try_acquire_owned().ok());
+        start(worker.clone(), claim, slot);
+    }
+    Ok(taken)
+}
+
+fn start(worker: Arc<Worker>, claim: Claim, slot: Option<OwnedSemaphorePermit>) {
+    let posted = worker.board.post(&claim);
+    worker.metrics.transfers.inc();
+    worker.tasks.clone().spawn("transfer", async move {
+        one_job::run(&worker, claim, posted.active()).await;
+        drop(posted);
+        worker.metrics.transfers.dec();
+        drop(slot);
+    });
+}

@@ -1,0 +1,274 @@
+//! The story of one job: guard and open the source, stream it into the spool, verify, probe,
+//! publish, finish. Each step is a function; [`run`] and [`pull`] hold the branches.
+
+use std::time::Duration;
+
+use super::Worker;
+use super::board::Active;
+use crate::blob::spool::{Staged, StagedWriter};
+use crate::blob::{BlobError, object_key};
+use crate::domain::fault::{FaultClass, JobFault, Retry};
+use crate::domain::job::{Job, Phase, Token};
+use crate::domain::media::{MediaFacts, StoredObject};
+use crate::domain::retry::Next;
+use crate::door::random;
+use crate::fetch::{FetchError, Source};
+use crate::probe::{self, Hint, ProbeError, Sniffed};
+use crate::run::tasks;
+use crate::store::{Claim, Finish, Outcome, StoreResult};
+use crate::telemetry::metrics::JobLabels;
+
+/// How the work on a claim came to its end.
+enum End {
+    Stored(MediaFacts, StoredObject),
+    Fault(JobFault, Retry),
+    /// The node stops: the job goes back at no cost.
+    Stopped,
+    /// The lease is gone: somebody else may hold the job.
+    Lost,
+}
+
+/// Works on a claimed job and writes down how it ended.
+pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
+    let started = tokio::time::Instant::now();
+    let end = work(worker, &claim, active).await;
+    let (key, url) = (claim.job().key.0, claim.job().url.to_string());
+    let attempt = claim.job().progress.attempt;
+    let described = describe(&end);
+    let written = write_down(worker, claim, end).await;
+    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match written {
+        Ok(Finish::Recorded) => {
+            tracing::info!(job = key, %url, attempt, ms, "{described}");
+        }
+        Ok(Finish::Superseded) => {
+            tracing::warn!(job = key, %url, attempt, "superseded: another lease holds the job");
+        }
+        // The lease ends by itself; the reaper gives the job to the next worker.
+        Err(error) => {
+            tracing::error!(job = key, %url, attempt, %error, "cannot write down: {described}");
+        }
+    }
+}
+
+/// Pulls until the first of: done, lease gone, node aborting, deadline.
+async fn work(worker: &Worker, claim: &Claim, active: &Active) -> End {
+    let job = claim.job();
+    if job.progress.rescues > worker.rules.rescues {
+        let message = "The transfer of this source stopped its worker too often.";
+        return End::Fault(JobFault::new(FaultClass::Internal, message), Retry::Never);
+    }
+    let left = job.deadline.since(worker.clock.now());
+    let late = || {
+        let message = "The job's deadline passed before the source was stored.";
+        End::Fault(JobFault::new(FaultClass::Stalled, message), Retry::Never)
+    };
+    if left == Duration::ZERO {
+        return late();
+    }
+    let pulled = tasks::guarded("pull", pull(worker, job, claim.token(), active));
+    tokio::select! {
+        biased;
+        () = active.lost() => End::Lost,
+        () = worker.stop.aborting() => End::Stopped,
+        () = tokio::time::sleep(left) => late(),
+        pulled = pulled => match pulled {
+            Some(Ok((facts, object))) => End::Stored(facts, object),
+            Some(Err(fault)) => End::Fault(fault.fault, fault.retry),
+            None => {
+                let message = "Something in Haulage broke while it pulled this source.";
+                End::Fault(JobFault::new(FaultClass::Internal, message), Retry::Backoff)
+            }
+        },
+    }
+}
+
+/// The steps, in order. An error carries whether trying again can help.
+async fn pull(
+    worker: &Worker,
+    job: &Job,
+    token: Token,
+    active: &Active,
+) -> Result<(MediaFacts, StoredObject), FetchError> {
+    let mut source = worker.fetcher.open(&job.url).await?;
+    active.announced(source.length().or(job.request.file_size));
+    active.enter(Phase::Downloading);
+    let staged = receive(worker, job, token, &mut source, active).await?;
+    active.enter(Phase::DownloadSuccess);
+    verify(job, &staged)?;
+    let facts = understand(worker, job, &source, &staged).await?;
+    active.enter(Phase::Uploading);
+    let object = publish(worker, job, token, staged, &facts).await?;
+    active.enter(Phase::UploadSuccess);
+    Ok((facts, object))
+}
+
+/// Streams the source into a staged file. The first bytes decide early whether going on makes
+/// sense: a login page is refused before a gigabyte of it was fetched.
+async fn receive(
+    worker: &Worker,
+    job: &Job,
+    token: Token,
+    source: &mut Source,
+    active: &Active,
+) -> Result<Staged, FetchError> {
+    let name = format!("{:016x}-{}", job.key.0, token.0);
+    let mut staged = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
+    let mut sniffed = false;
+    while let Some(bytes) = source.chunk().await? {
+        staged.write(&bytes).map_err(blob_fault)?;
+        active.received(staged.written());
+        worker.metrics.received_bytes.inc_by(bytes.len() as u64);
+        if !sniffed && staged.written() >= SNIFF_BYTES {
+            sniff(&staged)?;
+            sniffed = true;
+        }
+    }
+    if staged.written() == 0 {
+        let message = "The source has no bytes.";
+        return Err(permanent(FaultClass::Empty, message));
+    }
+    if !sniffed {
+        sniff(&staged)?;
+    }
+    staged.finish().await.map_err(blob_fault)
+}
+
+/// With this many bytes the kind of a file can be told.
+const SNIFF_BYTES: u64 = 4 * 1024;
+
+fn sniff(staged: &StagedWriter) -> Result<(), FetchError> {
+    match probe::sniff(staged.head()) {
+        Sniffed::NotMedia(what) => {
+            let message = format!("The source is {what}, not audio or video.");
+            Err(permanent(FaultClass::NotMedia, message))
+        }
+        // What the first bytes do not tell, the probe decides.
+        Sniffed::Media(_) | Sniffed::Unknown => Ok(()),
+    }
+}
+
+/// Compares what arrived with what the caller declared.
+fn verify(job: &Job, staged: &Staged) -> Result<(), FetchError> {
+    match job.request.file_size {
+        Some(declared) if declared != staged.size() => {
+            let message = format!(
+                "The source has {} bytes, but FileSize declared {declared}.",
+                staged.size()
+            );
+            Err(permanent(FaultClass::ChecksumMismatch, message))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn understand(
+    worker: &Worker,
+    job: &Job,
+    source: &Source,
+    staged: &Staged,
+) -> Result<MediaFacts, FetchError> {
+    let hint = Hint { extension: &job.request.extension, content_type: source.content_type() };
+    match probe::probe(staged.path(), &hint, &worker.probe).await {
+        Ok(facts) => Ok(facts),
+        Err(ProbeError::NotMedia(reason)) => Err(permanent(FaultClass::NotMedia, reason)),
+        Err(error) => {
+            tracing::error!(job = job.key.0, %error, "the probe failed");
+            let message = "Haulage could not examine the stored bytes.";
+            Err(transient(FaultClass::Internal, message))
+        }
+    }
+}
+
+async fn publish(
+    worker: &Worker,
+    job: &Job,
+    token: Token,
+    staged: Staged,
+    facts: &MediaFacts,
+) -> Result<StoredObject, FetchError> {
+    let object = StoredObject {
+        object_key: object_key(job.key, token, &facts.format),
+        size: staged.size(),
+        sha256: staged.sha256().to_owned(),
+        crc64: staged.crc64(),
+    };
+    worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
+    Ok(object)
+}
+
+/// Writes the end of a claim into the store, fenced by its token.
+async fn write_down(worker: &Worker, claim: Claim, end: End) -> StoreResult<Finish> {
+    let now = worker.clock.now();
+    match end {
+        End::Lost => Ok(Finish::Superseded),
+        End::Stopped => worker.store.job_hand_back(claim, now).await,
+        End::Stored(facts, object) => {
+            let object_key = object.object_key.clone();
+            let outcome = Outcome::Success { facts, object };
+            let finish = worker.store.job_finish(claim, outcome, now).await?;
+            match finish {
+                Finish::Recorded => count(worker, "success"),
+                // Nobody will ever ask for this generation's object.
+                Finish::Superseded => discard(worker, &object_key).await,
+            }
+            Ok(finish)
+        }
+        End::Fault(fault, retry) => {
+            let job = claim.job();
+            let jitter = random::fraction();
+            let attempt = job.progress.attempt;
+            match worker.rules.backoff.next(attempt, retry, now, job.deadline, jitter) {
+                Next::At(due) => {
+                    tracing::info!(job = job.key.0, attempt, %fault, "will try again");
+                    let finish = worker.store.job_retry_later(claim, due).await?;
+                    worker.metrics.retries.inc();
+                    Ok(finish)
+                }
+                Next::GiveUp => {
+                    let code = fault.class.code();
+                    let outcome = Outcome::Failure(fault);
+                    let finish = worker.store.job_finish(claim, outcome, now).await?;
+                    if finish == Finish::Recorded {
+                        count(worker, code);
+                    }
+                    Ok(finish)
+                }
+            }
+        }
+    }
+}
+
+fn count(worker: &Worker, outcome: &'static str) {
+    worker.metrics.jobs_finished.get_or_create(&JobLabels { outcome }).inc();
+}
+
+async fn discard(worker: &Worker, object_key: &str) {
+    if let Err(error) = worker.blobs.delete(object_key).await {
+        // The janitor finds it by its token.
+        tracing::warn!(object_key, %error, "cannot remove a superseded object");
+    }
+}
+
+fn describe(end: &End) -> String {
+    match end {
+        End::Stored(_, object) => format!("stored {} bytes", object.size),
+        End::Fault(fault, _) => format!("fault: {fault}"),
+        End::Stopped => "handed back: the node stops".to_owned(),
+        End::Lost => "lost".to_owned(),
+    }
+}
+
+fn permanent(class: FaultClass, message: impl Into<String>) -> FetchError {
+    FetchError { fault: JobFault::new(class, message), retry: Retry::Never }
+}
+
+fn transient(class: FaultClass, message: impl Into<String>) -> FetchError {
+    FetchError { fault: JobFault::new(class, message), retry: Retry::Backoff }
+}
+
+/// What a job learns of a failing disk; the log has the details.
+fn blob_fault(error: BlobError) -> FetchError {
+    tracing::error!(%error, "storage failed");
+    transient(FaultClass::Storage, "The storage of this server did not take the bytes.")
+}

@@ -1,0 +1,115 @@
+//! Cancel against claim: of the two, exactly one wins each job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haulage::domain::fault::{FaultClass, JobFault};
+use haulage::domain::job::JobRequest;
+use haulage::domain::source_url::SourceUrl;
+use haulage::door::Clock;
+use haulage::store::sqlite::SqliteStore;
+use haulage::store::{
+    CancelBy, CancelVerdict, ClaimRequest, NewJob, Outcome, Store, Submission, SubmitLimits,
+    Submitted,
+};
+use tokio::sync::Barrier;
+
+use crate::harness::origin::Origin;
+use crate::harness::{Server, count_from, spawn};
+
+/// The racers: one `job_claim`, one `job_cancel_pending`, started at one barrier on one pending
+/// job in SQLite. The winner is whoever's change the other one sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
+    let rounds = count_from("HAULAGE_TEST_RACES", 20_000);
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("h.db")).await.unwrap());
+    let clock = Clock::System;
+    let account = store.account_create("a", clock.now()).await.unwrap().unwrap().id;
+    let (mut claimed, mut canceled) = (0, 0);
+    for round in 0..rounds {
+        let now = clock.now();
+        let url = SourceUrl::new(format!("http://m.example/{round}.mp4"));
+        let submission = Submission {
+            account,
+            jobs: vec![NewJob { url, request: JobRequest::default() }],
+            session: None,
+            now,
+            deadline: now + Duration::from_secs(3_600),
+            limits: SubmitLimits { calls_per_day: 0, pending: 0 },
+        };
+        let Submitted::Accepted(keys) = store.job_submit(submission).await.unwrap() else {
+            panic!("accepted")
+        };
+        let barrier = Arc::new(Barrier::new(2));
+        let claimer = {
+            let (store, barrier) = (store.clone(), barrier.clone());
+            spawn(async move {
+                barrier.wait().await;
+                let lease = Duration::from_secs(30);
+                let request = ClaimRequest { slots: 1, per_account: 0, now, lease };
+                store.job_claim(request).await.unwrap().pop()
+            })
+        };
+        let canceller = {
+            let (store, keys) = (store.clone(), keys.clone());
+            spawn(async move {
+                barrier.wait().await;
+                store.job_cancel_pending(account, CancelBy::Keys(keys), now).await.unwrap()
+            })
+        };
+        let (claim, verdicts) = (claimer.await.unwrap(), canceller.await.unwrap());
+        let was_canceled = matches!(&verdicts[0], CancelVerdict::Canceled(k) if *k == keys);
+        match (claim, was_canceled) {
+            (Some(claim), false) => {
+                claimed += 1;
+                let fault = JobFault::new(FaultClass::Empty, "the round is over");
+                store.job_finish(claim, Outcome::Failure(fault), now).await.unwrap();
+            }
+            (None, true) => canceled += 1,
+            (Some(_), true) => panic!("round {round}: both won"),
+            (None, false) => panic!("round {round}: neither won: {verdicts:?}"),
+        }
+    }
+    eprintln!("cancel against claim: {rounds} rounds, {claimed} claimed, {canceled} cancelled");
+    let least = rounds / 100;
+    assert!(claimed >= least && canceled >= least, "both outcomes occur: {claimed}/{canceled}");
+    store.close().await.unwrap();
+}
+
+/// The same race through the whole product: the origin is the witness of what was fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_origin_never_sees_a_request_of_a_cancelled_job() {
+    let origin = Origin::start().await;
+    let server = Server::start_with(|c| {
+        c.qps.insert("CancelUrlUploadJobs".into(), 0);
+        c.qps.insert("GetURLUploadInfos".into(), 0);
+        c.qps.insert("UploadMediaByURL".into(), 0);
+        c.transfers = 4;
+    })
+    .await;
+    let client = server.client();
+    let (mut canceled, mut ran) = (0, 0);
+    for round in 0..20 {
+        let paths: Vec<String> = (0..10).map(|i| format!("/good/{round}-{i}.mp4")).collect();
+        let urls: Vec<String> = paths.iter().map(|p| origin.url(p)).collect();
+        let ids = client.submit(&urls).await;
+        let reply = client.call("CancelUrlUploadJobs", &[("JobIds", &ids.join(","))]).await.ok();
+        let gone: Vec<&str> =
+            reply["CanceledJobs"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+        for (id, path) in ids.iter().zip(&paths) {
+            let info = client.terminal(id).await;
+            if gone.contains(&id.as_str()) {
+                canceled += 1;
+                assert_eq!(info["Status"], "CANCELED");
+                assert_eq!(origin.seen(path), 0, "{path} was cancelled and yet fetched");
+            } else {
+                ran += 1;
+                assert_eq!(info["Status"], "SUCCESS", "{info}");
+                assert_eq!(origin.seen(path), 1);
+            }
+        }
+    }
+    eprintln!("through the product: {canceled} cancelled, {ran} ran");
+    assert!(canceled > 0 && ran > 0, "both outcomes occur: {canceled}/{ran}");
+}
