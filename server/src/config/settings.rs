@@ -167,8 +167,8 @@ settings! {
             "The `ffprobe` program; looked up in PATH when not set. Without it the built-in readers are used.";
     }
     "Jobs" {
-        transfers (transfers): count Open = "64",
-            "Concurrent transfers of this node.";
+        transfers (transfers): limit Open = "64",
+            "Concurrent transfers of this node; 0 = accept jobs and pull none.";
         per_host (per_host): count Open = "8",
             "Concurrent connections to one source host, per node.";
         per_account (per_account): limit Open = "none",

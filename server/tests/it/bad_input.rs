@@ -154,8 +154,8 @@ async fn foreign_jobs_and_unknown_jobs_answer_alike() {
 async fn unknown_paths_methods_and_broken_requests_answer_in_the_apis_shape() {
     let server = Server::start().await;
     let client = server.client();
-    refused(&client.get("/no/such/path", &[("accept", "application/json")]).await, 404, "InvalidAction.NotFound");
-    let put = client.request("PUT", "/?Format=JSON", &[("accept", "application/json")]).await;
+    refused(&client.get("/no/such/path?Format=JSON", &[]).await, 404, "InvalidAction.NotFound");
+    let put = client.request("PUT", "/?Format=JSON", &[]).await;
     refused(&put, 405, "UnsupportedHTTPMethod");
 
     let address = client.address;

@@ -91,6 +91,7 @@ async fn health_tells_draining_from_alive() {
     let client = server.client();
     assert_eq!(client.get("/livez", &[]).await.status, 200);
     assert_eq!(client.get("/readyz", &[]).await.status, 200);
+    client.call("ListUrlUploadJobs", &[]).await.ok();
     let page = client.get("/metrics", &[]).await;
     for name in ["haulage_jobs_pending", "haulage_requests", "haulage_free_bytes"] {
         assert!(page.text().contains(name), "{name}");

@@ -65,10 +65,6 @@ impl Process {
         Client::new(self.address, KEY_ID, SECRET)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// SIGKILL, and waits for the end.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
