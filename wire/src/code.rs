@@ -64,7 +64,7 @@ codes! {
     Missing = "Missing{Param}", 400, "{Param} is mandatory for this action.",
         cause: "The request has no {Param}, or an empty one.",
         fix: "Send {Param}; the page of the operation in the explorer says what it holds.",
-        Documented("gateway error table: pattern Missing{Param}, §8.1");
+        Documented("gateway error table, as a family, §8.1");
     MissingParameter = "MissingParameter", 400,
         "The input parameter that is mandatory for processing this request is not supplied.",
         cause: "The operation needs one of several parameters, and none of them was sent.",
@@ -481,15 +481,13 @@ pub fn explain(code_text: &str) -> Option<Explanation> {
 pub fn all_explanations() -> Vec<Explanation> {
     let mut texts: Vec<String> = Vec::new();
     for code in Code::ALL {
-        if !code.is_family() {
-            texts.push(code.as_str().to_owned());
-            continue;
-        }
-        let parameters = spec::COMMON_PARAMETERS
+        let members = spec::COMMON_PARAMETERS
             .iter()
-            .chain(spec::OPERATIONS.iter().flat_map(|operation| operation.parameters));
-        for parameter in parameters {
-            let text = code.as_str().replace("{Param}", parameter.name);
+            .chain(spec::OPERATIONS.iter().flat_map(|operation| operation.parameters))
+            .filter(|_| code.is_family())
+            .map(|parameter| code.as_str().replace("{Param}", parameter.name));
+        let alone = (!code.is_family()).then(|| code.as_str().to_owned());
+        for text in alone.into_iter().chain(members) {
             if !texts.contains(&text) {
                 texts.push(text);
             }

@@ -58,11 +58,11 @@ impl Params {
             return Err(Fault::with_message(Code::RequestTooLarge, message));
         }
         let form = if is_form(content_type)? { body } else { &[] };
-        let mut params =
-            Self { text: String::with_capacity(query.len() + form.len()), ..Self::default() };
-        params.read(query.as_bytes())?;
-        params.in_query = params.spans.len();
-        params.read(form)?;
+        let mut decoder = Decoder::with_room_for(query.len() + form.len());
+        decoder.read(query.as_bytes())?;
+        let in_query = decoder.spans.len();
+        decoder.read(form)?;
+        let mut params = decoder.finish(in_query);
         params.sort();
         match params.duplicate() {
             Some(name) => Err(unusable(name, "it is given more than once")),
@@ -130,36 +130,6 @@ impl Params {
         (&self.text[span.name..span.value], &self.text[span.value..span.end])
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        for segment in bytes.split(|byte| *byte == b'&').filter(|segment| !segment.is_empty()) {
-            if self.spans.len() == PARAM_COUNT_LIMIT {
-                let message = format!("The request has more than {PARAM_COUNT_LIMIT} parameters.");
-                return Err(Fault::with_message(Code::InvalidParameter, message));
-            }
-            let (name, value) = match segment.iter().position(|byte| *byte == b'=') {
-                Some(at) => (&segment[..at], &segment[at + 1..]),
-                None => (segment, &[][..]),
-            };
-            let start = self.text.len();
-            percent::decode_into(&mut self.text, name)
-                .map_err(|error| unusable(&String::from_utf8_lossy(name), reason(error)))?;
-            let middle = self.text.len();
-            percent::decode_into(&mut self.text, value)
-                .map_err(|error| unusable(&self.text[start..middle], reason(error)))?;
-            let span = Span { name: start, value: middle, end: self.text.len() };
-            if middle - start > NAME_LIMIT {
-                let why = format!("its name is longer than {NAME_LIMIT} bytes");
-                return Err(unusable(&self.text[start..middle], &why));
-            }
-            if span.end - middle > VALUE_LIMIT {
-                let why = format!("its value is longer than {VALUE_LIMIT} bytes");
-                return Err(unusable(&self.text[start..middle], &why));
-            }
-            self.spans.push(span);
-        }
-        Ok(())
-    }
-
     fn sort(&mut self) {
         let mut sorted: Vec<usize> = (0..self.spans.len()).collect();
         sorted.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
@@ -169,6 +139,57 @@ impl Params {
     fn duplicate(&self) -> Option<&str> {
         let twice = self.sorted.windows(2).find(|two| self.name(two[0]) == self.name(two[1]))?;
         Some(self.name(twice[0]))
+    }
+}
+
+/// Decodes segments into one buffer, which becomes the text of [`Params`].
+struct Decoder {
+    /// UTF-8 after every name and every value.
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Decoder {
+    /// Decoded text is never longer than it was.
+    fn with_room_for(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(16) }
+    }
+
+    fn read(&mut self, text: &[u8]) -> Result<(), Fault> {
+        for segment in text.split(|byte| *byte == b'&').filter(|segment| !segment.is_empty()) {
+            if self.spans.len() == PARAM_COUNT_LIMIT {
+                let message = format!("The request has more than {PARAM_COUNT_LIMIT} parameters.");
+                return Err(Fault::with_message(Code::InvalidParameter, message));
+            }
+            let (raw_name, raw_value) = match segment.iter().position(|byte| *byte == b'=') {
+                Some(at) => (&segment[..at], &segment[at + 1..]),
+                None => (segment, &[][..]),
+            };
+            let refuse = |why: &str| unusable(&String::from_utf8_lossy(raw_name), why);
+            let name = self.append(raw_name).map_err(|error| refuse(reason(error)))?;
+            let value = self.append(raw_value).map_err(|error| refuse(reason(error)))?;
+            let span = Span { name, value, end: self.bytes.len() };
+            if span.value - span.name > NAME_LIMIT {
+                return Err(refuse(&format!("its name is longer than {NAME_LIMIT} bytes")));
+            }
+            if span.end - span.value > VALUE_LIMIT {
+                return Err(refuse(&format!("its value is longer than {VALUE_LIMIT} bytes")));
+            }
+            self.spans.push(span);
+        }
+        Ok(())
+    }
+
+    /// Where the decoded text begins.
+    fn append(&mut self, raw: &[u8]) -> Result<usize, DecodeError> {
+        let start = self.bytes.len();
+        percent::decode_into(&mut self.bytes, raw)?;
+        Ok(start)
+    }
+
+    fn finish(self, in_query: usize) -> Params {
+        let text = String::from_utf8(self.bytes).expect("every name and value is UTF-8");
+        Params { text, spans: self.spans, in_query, sorted: Vec::new() }
     }
 }
 

@@ -76,19 +76,15 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| DecodeError::NotUtf8)
 }
 
-/// As [`decode`], for input whose own encoding is not known yet, appended to `out`.
+/// As [`decode`], for input whose own encoding is not known yet, appended to `out`: what is
+/// appended is UTF-8.
 ///
 /// # Errors
-/// As [`decode`]; `out` is then as it was.
-pub fn decode_into(out: &mut String, bytes: &[u8]) -> Result<(), DecodeError> {
-    if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        out.push_str(str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?);
-        return Ok(());
-    }
-    let mut decoded = Vec::with_capacity(bytes.len());
-    decode_bytes(&mut decoded, bytes, b' ')?;
-    out.push_str(str::from_utf8(&decoded).map_err(|_| DecodeError::NotUtf8)?);
-    Ok(())
+/// As [`decode`]; `out` is then of no use.
+pub fn decode_into(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), DecodeError> {
+    let start = out.len();
+    decode_bytes(out, bytes, b' ')?;
+    str::from_utf8(&out[start..]).map(drop).map_err(|_| DecodeError::NotUtf8)
 }
 
 /// As [`decode`], of a part of a URL's path: a `+` is a plus sign there.

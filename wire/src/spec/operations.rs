@@ -5,6 +5,7 @@ use super::{
     UserDataLimits,
 };
 use crate::code::Code;
+use crate::params::VALUE_LIMIT;
 
 /// A parameter of the cloud's API that may be left out.
 const fn optional(
@@ -65,7 +66,12 @@ pub static COMMON_PARAMETERS: &[Parameter] = &[
         "UTC, at most 15 minutes from the server's time.",
     )),
     optional("SecurityToken", Kind::Text { max: 8192 }, "", "Of a temporary credential."),
-    optional("SignatureType", Kind::OneOf(&[""]), "", "Empty: bearer tokens are not supported."),
+    optional(
+        "SignatureType",
+        Kind::Text { max: 16 },
+        "",
+        "Empty: bearer tokens are not supported.",
+    ),
     optional("RegionId", Kind::Text { max: 64 }, "cn-shanghai", "Accepted, changes nothing."),
 ];
 
@@ -155,7 +161,7 @@ const UPLOAD_MEDIA_BY_URL: Operation = Operation {
         )),
         optional(
             "UploadMetadatas",
-            Kind::Json { max: 256 * 1024 },
+            Kind::Json { max: VALUE_LIMIT },
             "[{\"SourceURL\":\"http://media.example/video01.mp4\",\"Title\":\"First\"}]",
             "Array of objects (or one object) with the metadata of URLs: SourceURL, Title, \
              FileSize, Description, CoverURL, CateId, Tags, TemplateGroupId, WorkflowId, \
