@@ -298,6 +298,18 @@ impl fmt::Debug for Staged {
     }
 }
 
+/// Waits until a file is gone: removal runs beside the executor.
+#[cfg(test)]
+pub(super) async fn until_gone(path: &Path) {
+    let gone = async {
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(10);
+    tokio::time::timeout(limit, gone).await.expect("the file goes");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,17 +318,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(dir.path().join("a/staging")).await.unwrap();
         (dir, spool)
-    }
-
-    /// Removal runs beside the executor; waits for it.
-    async fn until_gone(path: &Path) {
-        tokio::time::timeout(std::time::Duration::from_secs(10), async {
-            while path.exists() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .expect("the file goes");
     }
 
     #[tokio::test]
@@ -426,6 +427,9 @@ mod tests {
         writer.lodging.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
         assert!(matches!(writer.write(b"x"), Err(BlobError::Full)));
         assert_eq!(writer.written(), 0);
+        // Space again: but what the failed write left behind, nobody knows.
+        let path = writer.lodging.path.clone();
+        writer.lodging.file = Some(OpenOptions::new().write(true).open(path).unwrap());
         assert!(writer.write(b"x").is_err());
         assert!(writer.finish().await.is_err());
     }

@@ -3,6 +3,7 @@
 use futures_util::TryStreamExt;
 use rustix::io::Errno;
 
+use super::super::spool::until_gone;
 use super::super::{Spool, object_key};
 use super::*;
 use crate::domain::id::Key;
@@ -119,9 +120,7 @@ async fn a_refused_publish_leaves_nothing_under_the_key_and_nothing_staged() {
     assert!(matches!(bench.blobs.publish(staged, &key(1, 1)).await, Err(BlobError::Full)));
     assert_eq!(bench.read(&key(1, 1)).await, None);
     assert_eq!(bench.blobs.list(None, 10).await.unwrap(), Vec::<String>::new());
-    while path.exists() {
-        tokio::task::yield_now().await;
-    }
+    until_gone(&path).await;
 }
 
 #[tokio::test]
@@ -137,9 +136,7 @@ async fn publishing_the_same_bytes_again_succeeds_and_other_bytes_are_refused() 
         let refused = bench.blobs.publish(staged, &key(1, 1)).await;
         assert!(matches!(refused, Err(BlobError::Taken(_))), "{refused:?}");
         assert_eq!(bench.read(&key(1, 1)).await.unwrap(), b"the bytes");
-        while path.exists() {
-            tokio::task::yield_now().await;
-        }
+        until_gone(&path).await;
     }
 }
 
@@ -264,8 +261,6 @@ async fn no_path_can_be_smuggled_in_as_a_key() {
         let staged = bench.staged("job-1", b"1").await;
         let path = staged.path().to_owned();
         assert!(matches!(bench.blobs.publish(staged, bad).await, Err(BlobError::BadName(_))));
-        while path.exists() {
-            tokio::task::yield_now().await;
-        }
+        until_gone(&path).await;
     }
 }
