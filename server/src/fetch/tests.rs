@@ -279,7 +279,9 @@ async fn an_origin_that_stops_or_dribbles_is_a_stall() {
         ),
     ];
     for (row, steps) in rows {
+        let began = tokio::time::Instant::now();
         assert_eq!(verdict(fetch_steps(impatient(), steps).await), stalled, "{row}");
+        assert!(began.elapsed() < 8 * SHORT, "{row}: {:?}", began.elapsed());
     }
 
     // Each byte comes before the stall timer ends; together they are too slow.
