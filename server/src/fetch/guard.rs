@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use super::addresses::{is_metadata, special_block, spellings};
 pub use super::allow::{BadEgressAllow, EgressAllow};
-use super::own::OwnAddresses;
+use super::own::{OwnAddresses, Present};
 use crate::domain::fault::FaultClass;
 use crate::domain::source_url::URL_LIMIT;
 
@@ -280,7 +280,8 @@ impl Guard {
     /// # Errors
     /// The [`Refusal`] of the first address that may not be dialled.
     pub fn answer(&self, host: &str, port: u16, ips: &[IpAddr]) -> Result<(), Refusal> {
-        ips.iter().try_for_each(|ip| self.address(host, SocketAddr::new(*ip, port)))
+        let own = self.own.now();
+        ips.iter().try_for_each(|ip| self.judge(host, SocketAddr::new(*ip, port), &own))
     }
 
     /// Judges one address and port that would be dialled for `host`.
@@ -288,13 +289,17 @@ impl Guard {
     /// # Errors
     /// [`Refusal::Own`], [`Refusal::Metadata`], [`Refusal::Address`] or [`Refusal::Port`].
     pub fn address(&self, host: &str, address: SocketAddr) -> Result<(), Refusal> {
+        self.judge(host, address, &self.own.now())
+    }
+
+    fn judge(&self, host: &str, address: SocketAddr, own: &Present) -> Result<(), Refusal> {
         let (ip, port) = (address.ip(), address.port());
         let any = |opens: &dyn Fn(&EgressAllow) -> bool| self.allow.iter().any(opens);
         if port == 0 {
             return Err(Refusal::Port(port));
         }
         // These two are opened by their exact names alone.
-        if self.is_listener(address) && !any(&|entry| entry.names_listener(address)) {
+        if self.is_listener(address, own) && !any(&|entry| entry.names_listener(address)) {
             return Err(Refusal::Own);
         }
         if is_metadata(ip) && !any(&|entry| entry.names_address(address)) {
@@ -307,7 +312,7 @@ impl Guard {
             return Err(Refusal::Address(block));
         }
         let bound_here = self.listeners.iter().any(|listener| listener.ip() == ip);
-        if bound_here || self.own.find(ip).is_some_and(|own| !own.on_loopback) {
+        if bound_here || own.find(ip).is_some_and(|own| !own.on_loopback) {
             return Err(Refusal::Own);
         }
         if WEB_PORTS.contains(&port) { Ok(()) } else { Err(Refusal::Port(port)) }
@@ -316,13 +321,13 @@ impl Guard {
     /// Whether a connection to `address` would reach one of our own listeners, in whatever
     /// spelling: a wildcard listener is at every address of the machine, and the unspecified
     /// address leads to loopback (Linux).
-    fn is_listener(&self, address: SocketAddr) -> bool {
+    fn is_listener(&self, address: SocketAddr, own: &Present) -> bool {
         let mut same_port =
             self.listeners.iter().filter(|listener| listener.port() == address.port());
         same_port.any(|listener| {
             spellings(address.ip()).any(|ip| {
                 if listener.ip().is_unspecified() {
-                    ip.is_loopback() || ip.is_unspecified() || self.own.find(ip).is_some()
+                    ip.is_loopback() || ip.is_unspecified() || own.find(ip).is_some()
                 } else {
                     ip == listener.ip() || (ip.is_unspecified() && listener.ip().is_loopback())
                 }

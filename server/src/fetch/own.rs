@@ -8,13 +8,21 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SocketAddrNetlink,
 };
 
-/// Addresses of this machine, as far as the guard can know them.
+/// Where the addresses of this machine are known from.
 #[derive(Clone, Debug)]
 pub(super) enum OwnAddresses {
     /// Asked of the kernel each time: addresses come and go.
     System,
     #[cfg(test)]
     Listed(Vec<OwnAddress>),
+}
+
+/// The addresses of this machine at one moment.
+#[derive(Debug)]
+pub(super) enum Present {
+    Listed(Vec<OwnAddress>),
+    /// A sandbox may forbid netlink. Then each address is asked about.
+    Unlisted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,21 +34,29 @@ pub(super) struct OwnAddress {
 }
 
 impl OwnAddresses {
-    /// This machine's entry for `ip`, if it is one of its addresses.
-    pub(super) fn find(&self, ip: IpAddr) -> Option<OwnAddress> {
+    pub(super) fn now(&self) -> Present {
         match self {
-            Self::System => match interface_addresses() {
-                Ok(all) => all.into_iter().find(|own| own.ip == ip),
-                // A sandbox may forbid netlink. For an address of its own the kernel chooses
-                // that very address as the source; choosing one sends nothing.
-                Err(_) => is_own_source(ip).then_some(OwnAddress { ip, on_loopback: false }),
-            },
+            Self::System => interface_addresses().map_or(Present::Unlisted, Present::Listed),
             #[cfg(test)]
-            Self::Listed(all) => all.iter().find(|own| own.ip == ip).copied(),
+            Self::Listed(all) => Present::Listed(all.clone()),
         }
     }
 }
 
+impl Present {
+    /// This machine's entry for `ip`, if it is one of its addresses.
+    pub(super) fn find(&self, ip: IpAddr) -> Option<OwnAddress> {
+        match self {
+            Self::Listed(all) => all.iter().find(|own| own.ip == ip).copied(),
+            Self::Unlisted => {
+                is_own_source(ip).then_some(OwnAddress { ip, on_loopback: ip.is_loopback() })
+            }
+        }
+    }
+}
+
+/// For an address of its own the kernel chooses that very address as the source (the first of
+/// the network it is in, at least); choosing one sends nothing.
 fn is_own_source(ip: IpAddr) -> bool {
     let any = match ip {
         IpAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -151,8 +167,11 @@ mod tests {
         let lo: IpAddr = "127.0.0.1".parse().unwrap();
         let all = interface_addresses().unwrap();
         assert!(all.contains(&OwnAddress { ip: lo, on_loopback: true }), "{all:?}");
-        assert_eq!(OwnAddresses::System.find(lo), Some(OwnAddress { ip: lo, on_loopback: true }));
-        assert_eq!(OwnAddresses::System.find("93.184.216.34".parse().unwrap()), None);
+        assert_eq!(
+            OwnAddresses::System.now().find(lo),
+            Some(OwnAddress { ip: lo, on_loopback: true })
+        );
+        assert_eq!(OwnAddresses::System.now().find("93.184.216.34".parse().unwrap()), None);
     }
 
     #[test]

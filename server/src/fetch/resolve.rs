@@ -11,7 +11,7 @@ use hickory_resolver::config::{
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
-use hickory_resolver::{Resolver, TokioResolver};
+use hickory_resolver::{Resolver, ResolverBuilder, TokioResolver};
 use tokio::sync::Semaphore;
 
 use super::FetcherError;
@@ -63,15 +63,20 @@ impl fmt::Debug for Dns {
 
 impl Dns {
     /// # Errors
-    /// When the system's configuration cannot be read.
+    /// When the resolver cannot be put together.
     pub(super) fn new(servers: &[SocketAddr]) -> Result<Self, FetcherError> {
         let unusable = |e: NetError| FetcherError::Resolver(e.to_string());
         let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(unusable)?
+            TokioResolver::builder_tokio().unwrap_or_else(|e| {
+                // As resolv.conf(5) says of a machine without that file.
+                tracing::warn!(
+                    cause = %e,
+                    "the system names no DNS server; asking one on this machine"
+                );
+                builder_with(&[SocketAddr::from(([127, 0, 0, 1], 53))])
+            })
         } else {
-            let servers = servers.iter().map(name_server).collect();
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+            builder_with(servers)
         };
         // Pinned, so that neither a new version of the library nor resolv.conf changes what is
         // asked; DNSSEC validation is not compiled in.
@@ -85,6 +90,12 @@ impl Dns {
         let resolver = builder.build().map_err(unusable)?;
         Ok(Self { resolver, lookups: Semaphore::new(LOOKUPS) })
     }
+}
+
+fn builder_with(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
+    let servers = servers.iter().map(name_server).collect();
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+    Resolver::builder_with_config(config, TokioRuntimeProvider::default())
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {

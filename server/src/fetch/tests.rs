@@ -52,6 +52,7 @@ async fn fetch(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::new();
     while let Some(piece) = source.chunk().await? {
         bytes.extend_from_slice(&piece);
+        assert!(bytes.len() < 64 << 20, "a body without end is not stopped");
     }
     assert_eq!(source.chunk().await, Ok(None), "an end stays the end");
     Ok(bytes)
@@ -256,6 +257,7 @@ async fn what_was_handed_on_never_exceeds_the_limit() {
             Ok(piece) => received += piece.unwrap().len(),
             Err(error) => break error,
         }
+        assert!(received < 64 << 20, "a body without end is not stopped");
     };
     assert!(received <= 100_000, "{received}");
     assert_eq!(source.chunk().await, Err(error), "a failed body never ends well");
@@ -277,7 +279,9 @@ async fn an_origin_that_stops_or_dribbles_is_a_stall() {
         ),
     ];
     for (row, steps) in rows {
+        let began = tokio::time::Instant::now();
         assert_eq!(verdict(fetch_steps(impatient(), steps).await), stalled, "{row}");
+        assert!(began.elapsed() < 8 * SHORT, "{row}: {:?}", began.elapsed());
     }
 
     // Each byte comes before the stall timer ends; together they are too slow.

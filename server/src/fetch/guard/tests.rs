@@ -76,6 +76,20 @@ fn a_target_keeps_host_port_and_query_of_its_url() {
 }
 
 #[test]
+fn credentials_in_a_url_are_refused_as_such() {
+    for authority in [
+        "u@media.example.com",
+        "u:p@media.example.com",
+        "@8.8.8.8",
+        "u@[2600::1]",
+        "media.example.com:80@[2600::1]:80",
+    ] {
+        let verdict = guard(&[]).target(&format!("http://{authority}/v.mp4"));
+        assert_eq!(verdict.unwrap_err(), Refusal::UserInfo, "{authority}");
+    }
+}
+
+#[test]
 fn a_special_domain_is_matched_by_whole_labels() {
     let guard = guard(&[]);
     for host in ["a.b.internal", "metadata.goog", "x.metadata.goog", "nas.local", "h.lan"] {
