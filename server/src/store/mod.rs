@@ -263,7 +263,8 @@ pub struct Stats {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
-    /// When the job that has been ready longest became so.
+    /// When the job that has been ready longest became so; in the future when all that is left
+    /// waits for its time.
     pub oldest_ready: Option<Timestamp>,
 }
 
@@ -375,10 +376,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// A page of an account's jobs, newest first.
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage>;
 
-    /// The states of jobs of any account, for the sweep of objects; unknown keys are left out.
+    /// The states of jobs of any account, for the sweep of objects, each with the token of its last
+    /// claim (`None` before the first; whether it is in force is the state's to say); unknown keys
+    /// are left out.
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>>;
 
-    /// A medium of an account.
+    /// A medium of an account. A reference id names the job that holds it: one that made its medium
+    /// or still may, not one that failed or was cancelled.
     async fn media_find(&self, account: AccountId, media: MediaRef) -> StoreResult<MediaLookup>;
 
     /// The stored object of a medium, for serving it by a signed URL, whoever asks.

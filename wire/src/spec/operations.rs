@@ -365,8 +365,8 @@ const GET_PLAY_INFO: Operation = Operation {
         ),
         optional("CodecName", Kind::Text { max: 32 }, "h264", "Only streams of this codec."),
         optional("AdditionType", Kind::Text { max: 64 }, "danmu", "Accepted, changes nothing."),
-        optional("PlayConfig", Kind::Text { max: 8192 }, "{}", "Accepted, changes nothing."),
-        optional("ReAuthInfo", Kind::Text { max: 8192 }, "{}", "Accepted, changes nothing."),
+        optional("PlayConfig", Kind::Json { max: 8192 }, "{}", "Accepted, changes nothing."),
+        optional("ReAuthInfo", Kind::Json { max: 8192 }, "{}", "Accepted, changes nothing."),
         optional(
             "DigitalWatermarkType",
             Kind::Text { max: 64 },

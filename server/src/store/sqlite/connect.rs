@@ -1,6 +1,7 @@
 //! Opening the database file: checks before anything is touched, settings, migrations.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// `f_type` of file systems whose locks and fsync SQLite must not rely on: NFS, SMB, CIFS, SMB2
 /// (statfs(2)).
+#[cfg(target_os = "linux")]
 const NETWORK_FILE_SYSTEMS: [i64; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
 
 /// Most problems of a damaged file that are told.
@@ -76,13 +78,15 @@ impl Place {
             Some(_) | None => Path::new("."),
         };
         std::fs::create_dir_all(directory).map_err(engine)?;
-        let file_system = rustix::fs::statfs(directory).map_err(|e| engine(e.into()))?.f_type;
-        if NETWORK_FILE_SYSTEMS.contains(&(file_system & 0xffff_ffff)) {
+        if is_on_network(directory).map_err(engine)? {
             return Err(StoreError::Engine(format!(
                 "{} is on a network file system, which cannot keep a database safe",
                 path.display()
             )));
         }
+        // Made here, since SQLite would let others read it; its log takes over the mode. URLs of
+        // sources carry secrets.
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(engine)?;
         let place = Self(path.to_owned());
         let mut tries = 1;
         loop {
@@ -145,11 +149,8 @@ impl Place {
             .map_err(|e| Trouble::Passing(StoreError::Engine(e.to_string())))
     }
 
-    /// The schema version of the file, 0 when there is none; changes nothing.
+    /// The schema version of the file, 0 for an empty one; changes nothing.
     fn version(&self) -> Result<u32, Trouble> {
-        if !self.0.exists() {
-            return Ok(0);
-        }
         let connection = self.reader()?;
         let exists = connection
             .query_row(
@@ -202,6 +203,18 @@ fn settings(connection: &Connection, cache_kib: u32) -> Result<(), Failure> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn is_on_network(directory: &Path) -> std::io::Result<bool> {
+    let kind = rustix::fs::statfs(directory)?.f_type;
+    Ok(NETWORK_FILE_SYSTEMS.contains(&(kind & 0xffff_ffff)))
+}
+
+/// Other systems number their file systems in their own ways; there the operator must know.
+#[cfg(not(target_os = "linux"))]
+fn is_on_network(_directory: &Path) -> std::io::Result<bool> {
+    Ok(false)
 }
 
 /// Whether trying again can help.

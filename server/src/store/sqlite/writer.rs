@@ -229,14 +229,7 @@ impl Thread {
                     self.process(vec![command]);
                 }
             }
-            Err(failure) => {
-                tracing::error!(
-                    commands = batch.len(),
-                    "the store refused a transaction: {}",
-                    failure.to_store_error()
-                );
-                batch.into_iter().for_each(|command| command.answer(Err(&failure)));
-            }
+            Err(failure) => batch.into_iter().for_each(|command| command.answer(Err(&failure))),
         }
     }
 
@@ -244,8 +237,12 @@ impl Thread {
     fn guarded(&mut self, batch: &mut [Box<dyn Command>]) -> Result<(), Failure> {
         let committed = std::panic::catch_unwind(AssertUnwindSafe(|| self.commit(batch)))
             .unwrap_or(Err(Failure::Panicked));
-        if matches!(&committed, Err(failure) if failure.spoils_the_connection()) {
+        if let Err(failure) = &committed
+            && failure.spoils_the_connection()
+        {
             // Never trust it, or a repeated fsync of its file: the readers' handles go as well.
+            let error = failure.to_store_error();
+            tracing::error!("the store's database file is closed and opened anew: {error}");
             self.connection = None;
             self.readers.renew();
         }

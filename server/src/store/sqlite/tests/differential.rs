@@ -103,38 +103,39 @@ enum Call {
 
 fn call() -> impl Strategy<Value = Call> {
     let few = || prop::collection::vec(any::<u8>(), 0..5);
+    let (yes, byte, word) = (any::<bool>, any::<u8>, any::<u16>);
     let some = || prop::option::of(0u8..3);
     prop_oneof![
-        4 => (any::<bool>(), few(), prop::option::of((0u8..2, 0u8..2)), some(), (0u8..20, 0u8..20))
+        4 => (yes(), few(), prop::option::of((0u8..2, 0u8..2)), some(), (0u8..20, 0u8..20))
             .prop_map(|(account, urls, session, reference, limits)| {
                 Call::Submit { account, urls, session, reference, limits }
             }),
         4 => (0u8..6, 0u8..4).prop_map(|(slots, per_account)| Call::Claim { slots, per_account }),
-        2 => (any(), any(), any())
+        2 => (byte(), yes(), word())
             .prop_map(|(claim, stale, later)| Call::Beat { claim, stale, later }),
-        2 => any().prop_map(|claim| Call::HandBack { claim }),
-        2 => (any(), any()).prop_map(|(claim, later)| Call::RetryLater { claim, later }),
-        2 => any().prop_map(|claim| Call::Succeed { claim }),
-        2 => any().prop_map(|claim| Call::Fail { claim }),
+        2 => byte().prop_map(|claim| Call::HandBack { claim }),
+        2 => (byte(), word()).prop_map(|(claim, later)| Call::RetryLater { claim, later }),
+        2 => byte().prop_map(|claim| Call::Succeed { claim }),
+        2 => byte().prop_map(|claim| Call::Fail { claim }),
         2 => (0u8..4, prop::bool::weighted(0.2))
             .prop_map(|(limit, everything)| Call::Expire { limit, everything }),
-        2 => (any(), few()).prop_map(|(account, jobs)| Call::CancelKeys { account, jobs }),
-        2 => (any(), few()).prop_map(|(account, urls)| Call::CancelUrls { account, urls }),
-        1 => (any(), few(), any())
+        2 => (yes(), few()).prop_map(|(account, jobs)| Call::CancelKeys { account, jobs }),
+        2 => (yes(), few()).prop_map(|(account, urls)| Call::CancelUrls { account, urls }),
+        1 => (yes(), few(), word())
             .prop_map(|(account, jobs, ago)| Call::Infos { account, jobs, ago }),
-        1 => (any(), few(), any())
+        1 => (yes(), few(), word())
             .prop_map(|(account, urls, ago)| Call::InfosByUrl { account, urls, ago }),
-        1 => (any(), few(), prop::option::of(any()), 0u8..5)
+        1 => (yes(), few(), prop::option::of(byte()), 0u8..5)
             .prop_map(|(account, states, before, limit)| {
                 Call::Page { account, states, before, limit }
             }),
         1 => few().prop_map(|jobs| Call::States { jobs }),
-        1 => (any(), any(), some())
+        1 => (yes(), byte(), some())
             .prop_map(|(account, job, reference)| Call::Media { account, job, reference }),
         1 => Just(Call::Stats),
-        1 => (any(), 0u8..5).prop_map(|(ago, batch)| Call::Purge { ago, batch }),
-        1 => (0u8..5, any()).prop_map(|(value, window)| Call::Nonce { value, window }),
-        3 => any().prop_map(|ms| Call::Pass { ms }),
+        1 => (word(), 0u8..5).prop_map(|(ago, batch)| Call::Purge { ago, batch }),
+        1 => (0u8..5, word()).prop_map(|(value, window)| Call::Nonce { value, window }),
+        3 => word().prop_map(|ms| Call::Pass { ms }),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The file: its schema, its rules, its versions.
 
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
 use super::super::SqliteStore;
@@ -39,9 +40,30 @@ async fn the_schema_is_the_one_we_know() {
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
-        out += &format!("{kind} {name} on {table}: {}\n", parts.join(", "));
+        out += &format!("{kind} {name} on {table}({})\n", parts.join(", "));
     }
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r"
+    trigger job_accepted on job()
+    trigger job_final on job()
+    trigger job_moved on job()
+    table access_key on access_key(seq INTEGER, id TEXT, account INTEGER, sealed_secret BLOB, enabled INTEGER, created INTEGER)
+    table account on account(id INTEGER, name TEXT, enabled INTEGER, created INTEGER)
+    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT)
+    table media on media(key INTEGER, account INTEGER, created INTEGER, title TEXT, description TEXT, tags TEXT, cover_url TEXT, cate_id INTEGER, reference_id TEXT, user_data TEXT, media_type INTEGER, format TEXT, content_type TEXT, duration REAL, width INTEGER, height INTEGER, bitrate REAL, fps REAL, codec TEXT, object_key TEXT, size INTEGER, sha256 TEXT, crc64 INTEGER)
+    table nonce on nonce(expires INTEGER, hash BLOB)
+    table queue on queue(account INTEGER, pending INTEGER, running INTEGER, waiting INTEGER)
+    table quota on quota(day INTEGER, account INTEGER, calls INTEGER)
+    table session on session(account INTEGER, id TEXT, fingerprint BLOB, keys TEXT, expires INTEGER)
+    index access_key_account on access_key(account)
+    index job_forgettable on job(finished)
+    index job_lease on job(lease_until)
+    index job_list on job(account, state)
+    index job_ready on job(account, due)
+    index job_reference on job(account, reference_id)
+    index job_url on job(account, url_hash)
+    index job_url_pending on job(account, url_hash)
+    index session_expires on session(expires)
+    ");
 }
 
 #[tokio::test]
@@ -52,19 +74,24 @@ async fn settings_make_a_commit_durable() {
         .writer
         .call(|write| {
             let read = |name: &str| -> Result<String, rusqlite::Error> {
-                write.db.query_row(
-                    &format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"),
-                    [],
-                    |row| row.get(0),
-                )
+                let value = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+                let value = write.db.query_row(&format!("PRAGMA {name}"), [], value)?;
+                Ok(match value {
+                    rusqlite::types::Value::Text(text) => text,
+                    rusqlite::types::Value::Integer(number) => number.to_string(),
+                    other => format!("{other:?}"),
+                })
             };
-            Ok(["journal_mode", "synchronous", "foreign_keys", "cell_size_check", "mmap_size"]
-                .map(|name| read(name).unwrap_or_default()))
+            let names = ["journal_mode", "synchronous", "foreign_keys", "cell_size_check"];
+            let values = names.map(|name| read(name).unwrap());
+            // A build without memory maps answers nothing.
+            let mapped = read("mmap_size").unwrap_or_else(|_| "0".to_owned());
+            Ok((values, mapped))
         })
         .await
         .unwrap();
     // 2 is FULL.
-    assert_eq!(settings, ["wal", "2", "1", "1", "0"]);
+    assert_eq!(settings, (["wal", "2", "1", "1"].map(str::to_owned), "0".to_owned()));
 }
 
 #[tokio::test]
@@ -129,7 +156,13 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 fn a_missing_directory_is_made_and_an_unusable_one_is_named() {
     let disk = Disk::new();
     let deep = disk.0.path().join("a/b/haulage.db");
-    SqliteStore::open_blocking(&deep).unwrap();
+    let store = SqliteStore::open_blocking(&deep).unwrap();
+    // Nobody else reads the URLs in it.
+    for name in ["haulage.db", "haulage.db-wal"] {
+        let mode = std::fs::metadata(deep.with_file_name(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    drop(store);
     let inside_a_file = deep.join("haulage.db");
     let error = SqliteStore::open_blocking(&inside_a_file).unwrap_err();
     assert!(error.to_string().contains("haulage.db"), "{error}");

@@ -6,12 +6,13 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::Error as SqliteCode;
 
 use super::super::failure::Failure;
+use super::super::writer::Write;
 use super::super::{SqliteStore, accounts, row};
 use super::Disk;
 use crate::domain::job::StateKind;
 use crate::run::tasks::Tasks;
-use crate::store::conformance::bed::{at, new_job, submission, success};
-use crate::store::{CancelVerdict, Store, StoreError, StoreResult, Submitted};
+use crate::store::conformance::bed::{at, new_job, submission, success, url};
+use crate::store::{CancelBy, CancelVerdict, Store, StoreError, StoreResult, Submitted};
 
 /// Keeps the writer busy until the barrier opens, so that what is queued meanwhile is one batch.
 async fn hold(store: &Arc<SqliteStore>, tasks: &Tasks) -> Arc<Barrier> {
@@ -69,6 +70,12 @@ async fn commands_queued_together_are_one_transaction_and_a_failing_one_spoils_n
 async fn an_io_error_fails_the_whole_batch_and_the_next_one_works() {
     let disk = Disk::new();
     let store = disk.open().await;
+    // A setting of this connection alone tells it from the next one.
+    let mark = |write: &mut Write<'_>| {
+        write.db.pragma_update(None, "cache_size", 77)?;
+        Ok(())
+    };
+    store.writer.call(mark).await.unwrap();
     let tasks = Tasks::new();
     let gate = hold(&store, &tasks).await;
     let slot = store.writer.slot().await.unwrap();
@@ -85,6 +92,32 @@ async fn an_io_error_fails_the_whole_batch_and_the_next_one_works() {
     assert!(store.account_list().await.unwrap().is_empty());
     assert!(store.account_create("kept", at(0)).await.unwrap().is_some());
     assert_eq!(store.account_list().await.unwrap().len(), 1);
+    let size = |write: &mut Write<'_>| {
+        Ok(write.db.query_row("PRAGMA cache_size", [], |row| row.get::<_, i64>(0))?)
+    };
+    assert_ne!(store.writer.call(size).await.unwrap(), 77, "the old connection is still in use");
+}
+
+#[tokio::test]
+async fn urls_with_one_hash_are_still_told_apart() {
+    let disk = Disk::new();
+    let (_store, bed) = disk.bed().await;
+    let keys = bed.submit(bed.account, &["a", "b"], at(0)).await;
+    let (hash, key) = (url("a").hash64(), keys[1].0);
+    let collide = "UPDATE job SET url_hash = ?1 WHERE key = ?2";
+    assert_eq!(disk.foreign().execute(collide, [hash, key]).unwrap(), 1);
+    let asked = [url("a")];
+    let found = bed.store.job_infos_by_url(bed.account, &asked, at(0)).await.unwrap();
+    assert_eq!(found[0].iter().map(|job| job.key).collect::<Vec<_>>(), keys[..1]);
+    for expected in [
+        CancelVerdict::Canceled(vec![keys[0]]),
+        CancelVerdict::NotPending(keys[0], StateKind::Canceled),
+    ] {
+        let by = CancelBy::Urls(asked.to_vec());
+        let verdicts = bed.store.job_cancel_pending(bed.account, by, at(1)).await.unwrap();
+        assert_eq!(verdicts, [expected]);
+    }
+    assert_eq!(bed.kind(keys[1]).await, StateKind::Pending);
 }
 
 #[tokio::test]
@@ -162,7 +195,7 @@ async fn eight_writers_and_a_foreign_process_never_see_busy() {
 
 /// Limits the file to its present size plus `more` pages, or lifts the limit.
 async fn limit_pages(store: &SqliteStore, more: Option<i64>) {
-    let set = move |write: &mut super::super::writer::Write<'_>| {
+    let set = move |write: &mut Write<'_>| {
         let read = |sql: &str| write.db.query_row(sql, [], |row| row.get::<_, i64>(0));
         let now = read("PRAGMA page_count")?;
         let limit = more.map_or(i64::from(u32::MAX - 1), |more| now + more);
