@@ -12,7 +12,9 @@ use super::Disk;
 use crate::domain::job::StateKind;
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{at, new_job, submission, success, url};
-use crate::store::{CancelBy, CancelVerdict, Store, StoreError, StoreResult, Submitted};
+use crate::store::{
+    CancelBy, CancelVerdict, Nonce, NonceUse, Store, StoreError, StoreResult, Submitted,
+};
 
 /// Keeps the writer busy until the barrier opens, so that what is queued meanwhile is one batch.
 async fn hold(store: &Arc<SqliteStore>, tasks: &Tasks) -> Arc<Barrier> {
@@ -191,6 +193,71 @@ async fn eight_writers_and_a_foreign_process_never_see_busy() {
         (stats.pending, stats.running),
         (count(StateKind::Pending), count(StateKind::Running))
     );
+}
+
+#[tokio::test]
+async fn a_foreign_write_waits_for_ours_and_cannot_fail_it() {
+    let disk = Disk::new();
+    let store = disk.open().await;
+    let path = disk.path();
+    let answer = store.writer.call(move |write| {
+        // A verb that reads before it writes, and a foreign process that comes in between.
+        let accounts = accounts::list(write.db)?;
+        assert!(accounts.is_empty());
+        let foreign = rusqlite::Connection::open(&path)?;
+        foreign.busy_timeout(std::time::Duration::ZERO)?;
+        let insert = "INSERT INTO account (name, enabled, created) VALUES ('foreign', 1, 0)";
+        let busy = foreign.execute(insert, []).map_err(Failure::from);
+        assert!(matches!(&busy, Err(failure) if failure.is_busy()), "{busy:?}");
+        accounts::create(write, "ours", at(0))
+    });
+    assert!(answer.await.unwrap().is_some());
+}
+
+/// The reply of a command: it did what it should.
+type Done = tokio::sync::oneshot::Receiver<StoreResult<()>>;
+
+#[tokio::test]
+async fn of_takers_that_wait_for_the_writer_exactly_one_is_first() {
+    let disk = Disk::new();
+    let store = disk.open().await;
+    let tasks = Tasks::new();
+    let gate = hold(&store, &tasks).await;
+    // Fill the queue, so that the takers wait between looking and taking.
+    let mut queued: Vec<Done> = Vec::new();
+    while let std::task::Poll::Ready(slot) = futures_util::poll!(Box::pin(store.writer.slot())) {
+        queued.push(slot.unwrap().send(false, |_| Ok(())));
+    }
+    let nonce = Nonce { access_key_id: "K", value: "n", expires: at(1_000), now: at(0) };
+    let takers = futures_util::future::join_all((0..100).map(|_| store.nonce_take(nonce)));
+    let mut takers = Box::pin(takers);
+    assert!(futures_util::poll!(&mut takers).is_pending());
+    gate.wait();
+    let uses = takers.await;
+    let fresh = uses.iter().filter(|used| matches!(used, Ok(NonceUse::Fresh(_)))).count();
+    assert_eq!(fresh, 1);
+    for done in queued {
+        done.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_together_is_tried_one_by_one() {
+    let disk = Disk::new();
+    let store = disk.open().await;
+    let tasks = Tasks::new();
+    let gate = hold(&store, &tasks).await;
+    let slot = store.writer.slot().await.unwrap();
+    let small = slot.send(false, |write| accounts::create(write, "small", at(0)));
+    let large = store.writer.slot().await.unwrap().send(false, |write| {
+        // What SQLite does when a page does not fit: it gives the whole transaction up.
+        write.db.execute_batch("ROLLBACK")?;
+        Err::<(), _>(broken(rusqlite::ffi::SQLITE_FULL))
+    });
+    gate.wait();
+    assert!(matches!(large.await.unwrap(), Err(StoreError::Full)));
+    assert!(small.await.unwrap().unwrap().is_some());
+    assert_eq!(store.account_list().await.unwrap().len(), 1);
 }
 
 /// Limits the file to its present size plus `more` pages, or lifts the limit.
