@@ -127,10 +127,11 @@ fn show(screen: Screen, infos: &Infos, more: bool, limit: usize) {
 fn table(infos: &Infos) -> Table {
     let mut table = Table::new(&["job", "status", "size", "created", "name", "source"]);
     for job in &infos.infos {
+        let size = job.bytes().filter(|size| *size > 0);
         table.row(vec![
             Cell::new(human::printable(&job.job_id)),
             Cell::new(human::printable(&job.status)).ink(status_ink(job)),
-            Cell::new(job.bytes().map(human::bytes).unwrap_or_default()).right(),
+            Cell::new(size.map(human::bytes).unwrap_or_default()).right(),
             Cell::new(human::printable(job.creation_time.as_deref().unwrap_or_default())),
             Cell::new(name(job)),
             Cell::new(human::url(&job.upload_url)).ink(Ink::Dim),

@@ -80,7 +80,6 @@ impl Args {
             report = Box::pin(stage.play()) => report,
             name = signals.next() => Err(Failure::No(format!("{name}: the demo was interrupted"))),
         };
-        let kept = self.keep && report.is_ok();
         let told = report.and_then(|report| {
             screen.say(report.render(screen));
             if self.json {
@@ -92,6 +91,7 @@ impl Args {
             let took = human::span(began.elapsed());
             screen.say(format!("\n{} in {took}", screen.paint(Ink::Green, "All as promised")));
         }
+        let kept = self.keep && told.is_ok();
         if kept {
             stage.invite();
         } else {
