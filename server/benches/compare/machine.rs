@@ -9,8 +9,14 @@ pub fn describe() {
     let model = cpu.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or(": unknown");
     let cores = cpu.lines().filter(|l| l.starts_with("processor")).count();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    println!("machine   {cores} x{}, Linux {}", model.trim_start_matches([':', '\t']), kernel.trim());
-    println!("settings  synchronous=FULL, WAL, nonces checked and durable, limits lifted, log=warn");
+    println!(
+        "machine   {cores} x{}, Linux {}",
+        model.trim_start_matches([':', '\t']),
+        kernel.trim()
+    );
+    println!(
+        "settings  synchronous=FULL, WAL, nonces checked and durable, limits lifted, log=warn"
+    );
     println!("fsync     {:.0} appends of 4 KiB a second, one after the other", fsyncs_per_second());
 }
 

@@ -46,6 +46,8 @@ pub async fn large() {
     let (mb, cpu) = (median(ours.0), median(ours.1));
     let (curl_mb, curl_cpu) = (median(peer.0), median(peer.1));
     println!("  haulage (hashed, fsynced, probed, committed): {mb:.0} MB/s, {cpu:.2} CPU s/GiB");
-    println!("  curl -o (no fsync):                           {curl_mb:.0} MB/s, {curl_cpu:.2} CPU s/GiB");
+    println!(
+        "  curl -o (no fsync):                           {curl_mb:.0} MB/s, {curl_cpu:.2} CPU s/GiB"
+    );
     println!("  ratio: {:.2} x the speed, {:.2} x the CPU", mb / curl_mb, cpu / curl_cpu);
 }

@@ -18,9 +18,8 @@ pub async fn many() {
     let before = machine::rss_kib(server.pid());
     let quiet = latency(&server).await;
     for batch in 0..TRANSFERS / 20 {
-        let urls: Vec<String> = (0..20)
-            .map(|i| format!("http://{}/{batch}-{i}.mp4", origin.address))
-            .collect();
+        let urls: Vec<String> =
+            (0..20).map(|i| format!("http://{}/{batch}-{i}.mp4", origin.address)).collect();
         server.call("UploadMediaByURL", &[("UploadURLs", &urls.join(","))]);
     }
     let limit = Instant::now() + Duration::from_secs(60);
@@ -40,9 +39,18 @@ pub async fn many() {
     let during = latency(&server).await;
     let after = machine::rss_kib(server.pid());
     println!("\n{TRANSFERS} transfers at about 2 KiB/s in one process");
-    println!("  memory: {before:.0} KiB idle, {after:.0} KiB with them: {:.1} KiB each", (after - before) / TRANSFERS as f64);
+    println!(
+        "  memory: {before:.0} KiB idle, {after:.0} KiB with them: {:.1} KiB each",
+        (after - before) / TRANSFERS as f64
+    );
     println!("  CPU: {cores:.2} cores");
-    println!("  a signed query's p99: {:.2} ms before, {:.2} ms during (p50 {:.2}, {:.2})", p99(quiet.clone()), p99(during.clone()), median(quiet), median(during));
+    println!(
+        "  a signed query's p99: {:.2} ms before, {:.2} ms during (p50 {:.2}, {:.2})",
+        p99(quiet.clone()),
+        p99(during.clone()),
+        median(quiet),
+        median(during)
+    );
 }
 
 async fn latency(server: &Server) -> Vec<f64> {

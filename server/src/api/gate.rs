@@ -70,8 +70,7 @@ pub(super) async fn answer(api: Arc<Api>, request: Request) -> Response {
         }
         Err(fault) => fault_response(&api, fault, passed.format, &request_id, &host),
     };
-    let labels =
-        RequestLabels { operation: passed.operation, status: response.status().as_u16() };
+    let labels = RequestLabels { operation: passed.operation, status: response.status().as_u16() };
     api.metrics.requests.get_or_create(&labels).inc();
     api.metrics.request_seconds.observe(started.elapsed().as_secs_f64());
     response
@@ -183,8 +182,8 @@ async fn arrive(request: Request) -> Result<Arrived, Fault> {
     };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
-        let value = std::str::from_utf8(value.as_bytes())
-            .map_err(|_| Fault::invalid(name.as_str()))?;
+        let value =
+            std::str::from_utf8(value.as_bytes()).map_err(|_| Fault::invalid(name.as_str()))?;
         headers.push((name.as_str().to_owned(), value.to_owned()));
     }
     Ok(Arrived {
@@ -252,8 +251,7 @@ fn fault_response(
     let recommend =
         format!("{}/errors/{}?requestId={request_id}", api.public_url, fault.code_text());
     let body = render_fault(fault, format, request_id, host, &recommend);
-    let status =
-        StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = finish(status, format, request_id, body);
     if let Some(ms) = fault.retry_after_ms() {
         response

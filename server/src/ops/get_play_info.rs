@@ -58,10 +58,7 @@ impl Ops {
             MediaLookup::NotStored(StateKind::Canceled) => return Err(unknown()),
             MediaLookup::NotStored(StateKind::Failed) => "UploadFail",
             MediaLookup::NotStored(
-                StateKind::Pending
-                | StateKind::Running
-                | StateKind::Waiting
-                | StateKind::Succeeded,
+                StateKind::Pending | StateKind::Running | StateKind::Waiting | StateKind::Succeeded,
             ) => "Uploading",
         };
         Err(Fault::with_message(
@@ -71,8 +68,7 @@ impl Ops {
     }
 
     fn play_info(&self, media: &Media, request: &GetPlayInfo) -> PlayInfo {
-        let validity =
-            request.auth_timeout.map_or(self.rules.auth_timeout, Duration::from_secs);
+        let validity = request.auth_timeout.map_or(self.rules.auth_timeout, Duration::from_secs);
         let expires = self.clock.now() + validity;
         let facts = &media.facts;
         PlayInfo {

@@ -24,11 +24,8 @@ impl Ops {
                     ids.into_iter().map(|id| (self.codec.job_key(&id), id)).map(swap).collect();
                 let keys: Vec<Key> = asked.iter().filter_map(|(_, key)| *key).collect();
                 // Asked even when no id can be ours, so that the answer takes the same time.
-                let jobs = self
-                    .store
-                    .job_infos_by_id(account, &keys, since)
-                    .await
-                    .map_err(store_fault)?;
+                let jobs =
+                    self.store.job_infos_by_id(account, &keys, since).await.map_err(store_fault)?;
                 let found: HashSet<Key> = jobs.iter().map(|job| job.key).collect();
                 let missing = asked
                     .into_iter()
@@ -54,8 +51,7 @@ impl Ops {
                 (found.into_iter().flatten().collect(), missing)
             }
         };
-        let infos =
-            jobs.into_iter().map(|job| self.info(job, request.include_progress)).collect();
+        let infos = jobs.into_iter().map(|job| self.info(job, request.include_progress)).collect();
         Ok(Reply::GetUrlUploadInfos(GetUrlUploadInfosReply { infos, non_exists }))
     }
 }

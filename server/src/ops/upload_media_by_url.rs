@@ -19,11 +19,8 @@ impl Ops {
         self.check_room()?;
         let now = self.clock.now();
         let fingerprint = request.fingerprint;
-        let session = request.session_id.map(|id| Session {
-            id,
-            fingerprint,
-            window: SESSION_WINDOW,
-        });
+        let session =
+            request.session_id.map(|id| Session { id, fingerprint, window: SESSION_WINDOW });
         let urls: Vec<String> = request.sources.iter().map(|s| s.url.clone()).collect();
         let submission = Submission {
             account,

@@ -51,13 +51,19 @@ pub enum StartError {
     DataDir { path: PathBuf, error: io::Error },
     #[error("another haulage serves the data directory {}; stop it or choose another with HAULAGE_DATA_DIR", path.display())]
     DataDirInUse { path: PathBuf },
-    #[error("cannot listen on {address}: {error}; is another program using the port? Choose another with HAULAGE_LISTEN")]
+    #[error(
+        "cannot listen on {address}: {error}; is another program using the port? Choose another with HAULAGE_LISTEN"
+    )]
     Listen { address: SocketAddr, error: io::Error },
     #[error("cannot open the master key: {0}")]
     MasterKey(io::Error),
-    #[error("this version serves SQLite databases only: HAULAGE_DATABASE_URL must begin with sqlite://")]
+    #[error(
+        "this version serves SQLite databases only: HAULAGE_DATABASE_URL must begin with sqlite://"
+    )]
     Database,
-    #[error("this version stores into local files only: HAULAGE_STORAGE_URL must begin with file://")]
+    #[error(
+        "this version stores into local files only: HAULAGE_STORAGE_URL must begin with file://"
+    )]
     Storage,
     #[error("cannot open the database: {0}")]
     Store(#[from] StoreError),
@@ -367,9 +373,7 @@ fn take_data_dir(dir: &Path) -> Result<std::fs::File, StartError> {
 pub fn database_path(config: &Config) -> Result<PathBuf, StartError> {
     match &config.database_url {
         None => Ok(config.data_dir.join(DATABASE_FILE)),
-        Some(url) => {
-            url.strip_prefix("sqlite://").map(PathBuf::from).ok_or(StartError::Database)
-        }
+        Some(url) => url.strip_prefix("sqlite://").map(PathBuf::from).ok_or(StartError::Database),
     }
 }
 

@@ -80,7 +80,11 @@ impl Metrics {
             jobs_canceled: counter(r, "jobs_canceled", "Jobs cancelled while pending"),
             jobs_finished: family(r, "jobs_finished", "Jobs that ended, by outcome"),
             retries: counter(r, "retries", "Attempts put off after a transient fault"),
-            leases_lost: counter(r, "leases_lost", "Transfers stopped because their lease was gone"),
+            leases_lost: counter(
+                r,
+                "leases_lost",
+                "Transfers stopped because their lease was gone",
+            ),
             leases_expired: counter(r, "leases_expired", "Leases ended by the reaper"),
             received_bytes: counter(r, "received_bytes", "Bytes received from origins"),
             transfers: gauge(r, "transfers", "Transfers under way on this node"),

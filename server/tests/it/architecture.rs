@@ -17,13 +17,19 @@ fn sources(dir: &str) -> BTreeMap<PathBuf, String> {
                 todo.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let product = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+                let product = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                let product = without_comments(product);
                 found.insert(path.strip_prefix(&root).unwrap().to_owned(), product);
             }
         }
     }
     assert!(!found.is_empty(), "{dir} has sources");
     found
+}
+
+fn without_comments(text: &str) -> String {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
 }
 
 /// The modules of this crate that a text names as `crate::x`.

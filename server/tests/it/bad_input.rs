@@ -28,8 +28,7 @@ async fn operation_parameters_that_are_wrong_name_their_fault_and_accept_nothing
     let client = server.client();
     let id = "0123456789abcdef0123456789abcdef";
     let eleven = (0..11).map(|i| format!("{i:032x}")).collect::<Vec<_>>().join(",");
-    let many =
-        (0..21).map(|i| format!("http://m.example/{i}.mp4")).collect::<Vec<_>>().join(",");
+    let many = (0..21).map(|i| format!("http://m.example/{i}.mp4")).collect::<Vec<_>>().join(",");
     let long = format!("http://m.example/{}.mp4", "a".repeat(9_000));
     let upload = "UploadMediaByURL";
     let cancel = "CancelUrlUploadJobs";
@@ -46,7 +45,11 @@ async fn operation_parameters_that_are_wrong_name_their_fault_and_accept_nothing
         (upload, &[("UploadURLs", "http://m.example/a.mp4,,")], bad_urls),
         (upload, &[("UploadURLs", &long)], bad_urls),
         (upload, &[("UploadURLs", url), ("SessionId", "a b")], "InvalidParameter.SessionId"),
-        (upload, &[("UploadURLs", url), ("UploadMetadatas", "{")], "InvalidParameter.UploadMetadatas"),
+        (
+            upload,
+            &[("UploadURLs", url), ("UploadMetadatas", "{")],
+            "InvalidParameter.UploadMetadatas",
+        ),
         (upload, &[("UploadURLs", url), ("UserData", "[1")], "InvalidParameter.UserData"),
         (cancel, &[], "MissingParameter"),
         (cancel, &[("JobIds", "")], "MissingParameter"),
@@ -95,9 +98,11 @@ async fn the_gate_refuses_what_is_not_properly_signed_in_its_documented_form() {
     refused(&unknown.call(action, &params).await, 404, "InvalidAccessKeyId.NotFound");
 
     let nonce = "n-1";
-    for (seconds, code) in
-        [(now() - 901, Some("InvalidTimeStamp.Expired")), (now() + 3_600, Some("InvalidTimeStamp.Expired")), (now() - 880, None)]
-    {
+    for (seconds, code) in [
+        (now() - 901, Some("InvalidTimeStamp.Expired")),
+        (now() + 3_600, Some("InvalidTimeStamp.Expired")),
+        (now() - 880, None),
+    ] {
         let at = Moment { unix_seconds: seconds, nonce };
         let signed = client.signer().v3(&client.host(), action, &owned(&params), at);
         let answer = client.send(&signed).await;
@@ -159,7 +164,8 @@ async fn unknown_paths_methods_and_broken_requests_answer_in_the_apis_shape() {
     refused(&put, 405, "UnsupportedHTTPMethod");
 
     let address = client.address;
-    let bad_encoding = b"GET /?Action=%zz&Format=JSON HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let bad_encoding =
+        b"GET /?Action=%zz&Format=JSON HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     let answer = raw(address, bad_encoding).await.unwrap();
     assert_eq!(answer.status, 400, "{}", answer.text());
     let twice = b"GET /?Format=JSON&A=1&A=1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";

@@ -46,8 +46,7 @@ async fn a_cancelled_job_makes_no_request_and_stays_queryable() {
     let server = Server::start_with(|c| c.transfers = 1).await;
     let origin = Origin::start().await;
     let client = server.client();
-    let ids =
-        client.submit(&[origin.url("/held/first.mp4"), origin.url("/good/second.mp4")]).await;
+    let ids = client.submit(&[origin.url("/held/first.mp4"), origin.url("/good/second.mp4")]).await;
     until("the first job runs", SOON, || async {
         (origin.seen("/held/first.mp4") == 1).then_some(())
     })
@@ -159,8 +158,7 @@ async fn a_transient_fault_is_tried_again_and_a_permanent_one_fails_with_its_cod
 async fn a_forbidden_address_fails_its_job_and_not_the_others_of_the_call() {
     let origin = Origin::start().await;
     let allowed = origin.address.to_string();
-    let server =
-        Server::start_with(|c| c.egress_allow = vec![allowed.parse().unwrap()]).await;
+    let server = Server::start_with(|c| c.egress_allow = vec![allowed.parse().unwrap()]).await;
     let other = Origin::start().await;
     let client = server.client();
     let urls = [
@@ -200,11 +198,8 @@ async fn metadata_of_a_call_reaches_query_and_play() {
     }])
     .to_string();
     let user_data = r#"{"Extend":{"localId":"42"}}"#;
-    let params = [
-        ("UploadURLs", url.as_str()),
-        ("UploadMetadatas", &metadata),
-        ("UserData", user_data),
-    ];
+    let params =
+        [("UploadURLs", url.as_str()), ("UploadMetadatas", &metadata), ("UserData", user_data)];
     let reply = client.call("UploadMediaByURL", &params).await.ok();
     let id = reply["UploadJobs"][0]["JobId"].as_str().unwrap().to_owned();
     let info = client.terminal(&id).await;

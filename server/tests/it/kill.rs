@@ -95,7 +95,10 @@ async fn nothing_acknowledged_is_lost_over_kills_under_load() {
 fn start(dir: &std::path::Path) -> Process {
     Process::start_with(dir, |command| {
         command
-            .env("HAULAGE_QPS", "UploadMediaByURL=0,CancelUrlUploadJobs=0,GetURLUploadInfos=0,GetPlayInfo=0")
+            .env(
+                "HAULAGE_QPS",
+                "UploadMediaByURL=0,CancelUrlUploadJobs=0,GetURLUploadInfos=0,GetPlayInfo=0",
+            )
             .env("HAULAGE_TRANSFERS", "16")
             .env("HAULAGE_RESCUES", "1000")
             .env("HAULAGE_LOG", "warn");

@@ -23,7 +23,8 @@ use crate::harness::{Server, count_from, spawn};
 async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
     let rounds = count_from("HAULAGE_TEST_RACES", 20_000);
     let dir = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("h.db")).await.unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(&dir.path().join("h.db")).await.unwrap());
     let clock = Clock::System;
     let account = store.account_create("a", clock.now()).await.unwrap().unwrap().id;
     let (mut claimed, mut canceled) = (0, 0);

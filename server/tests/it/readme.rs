@@ -52,7 +52,10 @@ async fn the_sdk_snippets_of_the_readme_work_as_they_stand() {
                 .unwrap();
             let text = String::from_utf8_lossy(&output.stdout);
             let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && text.contains("RequestId"), "{code}\n{text}{errors}");
+            assert!(
+                output.status.success() && text.contains("RequestId"),
+                "{code}\n{text}{errors}"
+            );
             ran += 1;
         }
     }
@@ -62,7 +65,7 @@ async fn the_sdk_snippets_of_the_readme_work_as_they_stand() {
 #[test]
 fn the_documents_the_readme_points_at_exist() {
     let root = repository();
-    for document in ["README.md", "ARCHITECTURE.md", "docs/adr/README.md"] {
+    for document in ["README.md", "docs/adr/README.md", "docs/compatibility.md"] {
         let path = root.join(document);
         let text = std::fs::read_to_string(&path).unwrap();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

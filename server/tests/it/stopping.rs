@@ -15,10 +15,8 @@ async fn sigterm_hands_running_jobs_back_without_charging_an_attempt() {
     });
     let client = server.client();
     let ids = client.submit(&[origin.url("/held/a.mp4")]).await;
-    until("the transfer runs", SOON, || async {
-        (origin.seen("/held/a.mp4") == 1).then_some(())
-    })
-    .await;
+    until("the transfer runs", SOON, || async { (origin.seen("/held/a.mp4") == 1).then_some(()) })
+        .await;
     assert_eq!(server.terminate(), Some(0));
 
     let server = Process::start(dir.path());

@@ -116,8 +116,7 @@ impl Server {
         let now = haulage::door::Clock::System.now();
         let account = store.account_create(name, now).await.unwrap().unwrap();
         let key = haulage::run::first_key::generate();
-        let added =
-            haulage::run::first_key::add(store.as_ref(), &vault, &account, &key, now).await;
+        let added = haulage::run::first_key::add(store.as_ref(), &vault, &account, &key, now).await;
         assert!(added.unwrap());
         Client::new(self.node.address(), &key.access_key_id, &key.access_key_secret)
     }
@@ -170,7 +169,11 @@ impl Client {
     }
 
     pub fn signer(&self) -> Signer<'_> {
-        Signer { access_key_id: &self.key_id, access_key_secret: &self.secret, security_token: None }
+        Signer {
+            access_key_id: &self.key_id,
+            access_key_secret: &self.secret,
+            security_token: None,
+        }
     }
 
     pub fn host(&self) -> String {

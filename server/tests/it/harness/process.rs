@@ -44,8 +44,7 @@ impl Process {
     /// Starts `haulage serve` and waits for its ready line.
     pub fn start_with(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> Self {
         let log = data_dir.join("stderr.log");
-        let stderr =
-            std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = command(data_dir);
         command.arg("serve").stdout(Stdio::piped()).stderr(stderr);
         adjust(&mut command);
