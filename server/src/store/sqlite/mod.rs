@@ -1,7 +1,7 @@
 //! The store in one SQLite file: what a single node runs on.
 //!
-//! Writes go through one thread that commits everything queued at once ([`writer`]); reads through
-//! a few read-only connections ([`readers`]). Another process may write the same file (`haulage key
+//! Writes go through one thread that commits everything queued at once (`writer`); reads through
+//! a few read-only connections (`readers`). Another process may write the same file (`haulage key
 //! create`): every write transaction takes the write lock at its start, so each waits for the other
 //! and none fails.
 //!
