@@ -14,7 +14,7 @@ use crate::door::vault::Vault;
 use crate::ops::store_fault;
 use crate::store::Store;
 
-/// How far a request's time may be from ours, both ways (vod-api.md §6).
+/// How far a request's time may be from ours, both ways (contract §6).
 const WINDOW_SECONDS: i64 = 15 * 60;
 /// How long a looked-up key is trusted: a key that is disabled stops working within this time.
 const KEY_TRUST: Duration = Duration::from_millis(500);

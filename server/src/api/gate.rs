@@ -1,5 +1,5 @@
 //! The way of an API request, from its bytes to its answer. Which of two errors wins is
-//! observable, so the order of the checks (vod-api.md §8.1) is one function: [`pass`].
+//! observable, so the order of the checks (contract §8.1) is one function: [`pass`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::store::{Nonce, NonceUse};
 use crate::telemetry::metrics::RequestLabels;
 
 /// How long a nonce stays used: a request is valid for 15 minutes before and after its time, and
-/// one minute of grace covers the edges (signature_attacks.md, facts used).
+/// one minute of grace covers the edges (contract §6).
 const NONCE_WINDOW: Duration = Duration::from_secs(31 * 60);
 /// A client has this long to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ pub(super) async fn answer(api: Arc<Api>, request: Request) -> Response {
     let host = host_of(request.headers());
     let (arrived, format) = match arrive(request).await {
         Ok(arrived) => {
-            let format = arrived.with_parts(|parts| envelope::guess_format(parts));
+            let format = arrived.with_parts(envelope::guess_format);
             (arrived, format)
         }
         Err(fault) => {
@@ -88,7 +88,7 @@ struct Passed {
 async fn pass(api: &Api, arrived: &Arrived, request_id: &str) -> Passed {
     let mut passed = Passed {
         operation: "unknown",
-        format: arrived.with_parts(|parts| envelope::guess_format(parts)),
+        format: arrived.with_parts(envelope::guess_format),
         outcome: Err(Fault::new(Code::InternalError)),
     };
     passed.outcome = steps(api, arrived, &mut passed.operation, &mut passed.format).await;

@@ -45,7 +45,7 @@ pub struct Api {
     pub stop: Stop,
 }
 
-/// All paths of the server (`interface.md`, HTTP).
+/// All paths of the server.
 pub fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/", any(root))

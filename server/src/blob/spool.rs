@@ -192,7 +192,7 @@ impl StagedWriter {
     /// Appends bytes and carries the digests on.
     ///
     /// Writes on the calling thread, unbuffered. Transfers have a runtime of their own, and a hand-
-    /// over to another thread costs more than the write itself (performance.md §5.8: 1.6 times the
+    /// over to another thread costs more than the write itself (ADR 0004: 1.6 times the
     /// CPU); give it pieces of 64 KiB and more where they come that big.
     ///
     /// # Errors

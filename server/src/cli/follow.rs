@@ -11,7 +11,7 @@ use crate::client::{Client, ClientError, JobInfo, Selector};
 const ROUND: Duration = Duration::from_millis(300);
 /// Per call of a round: keeps to half of the 100 calls a second that VOD allows one account.
 const PER_CALL: Duration = Duration::from_millis(20);
-/// Ids of one call (vod-api.md §9.2).
+/// Ids of one call (contract §9.2).
 const IDS_PER_CALL: usize = 10;
 /// Rounds in a row without an answer, after which the server counts as gone.
 const SILENT_ROUNDS: u32 = 20;

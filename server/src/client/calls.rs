@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Client, ClientError};
 
-/// Most URLs in one `UploadMediaByURL` (vod-api.md §9.1).
+/// Most URLs in one `UploadMediaByURL` (contract §9.1).
 const UPLOAD_LIMIT: usize = 20;
-/// Most ids or URLs in one query or cancel (vod-api.md §9.2, §9.3).
+/// Most ids or URLs in one query or cancel (contract §9.2, §9.3).
 const SELECT_LIMIT: usize = 10;
 
 /// Jobs to submit.
@@ -29,7 +29,7 @@ impl fmt::Debug for UploadRequest {
     }
 }
 
-/// The URL that an object of `UploadMetadatas` belongs to; both spellings occur (vod-api.md §9.1).
+/// The URL that an object of `UploadMetadatas` belongs to; both spellings occur (contract §9.1).
 pub fn metadata_url(entry: &Value) -> Option<&str> {
     entry.get("SourceURL").or_else(|| entry.get("SourceUrl"))?.as_str()
 }
@@ -326,7 +326,7 @@ fn param(name: &str, value: impl Into<String>) -> (String, String) {
 }
 
 /// A list of URLs. Each is encoded once more, as the contract demands, so that commas and percent
-/// signs arrive as they are (vod-api.md §9.1).
+/// signs arrive as they are (contract §9.1).
 fn list(urls: &[String]) -> String {
     let encoded = urls.iter().map(|url| url::form_urlencoded::byte_serialize(url.as_bytes()));
     encoded.map(Iterator::collect).collect::<Vec<String>>().join(",")

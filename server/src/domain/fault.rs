@@ -1,4 +1,4 @@
-//! Why a job failed: the `ErrorCode` table of `interface.md`, and which causes deserve a retry.
+//! Why a job failed: the table of `docs/job-errors.md`, and which causes deserve a retry.
 
 use std::fmt;
 
@@ -92,7 +92,7 @@ impl FaultClass {
     }
 
     /// Where the job stood when this class of fault struck, as a wire status of a failed job
-    /// (vod-api.md §9.2): the fetch phase, or the store phase.
+    /// (contract §9.2): the fetch phase, or the store phase.
     pub fn is_store_phase(self) -> bool {
         matches!(self, Self::Storage | Self::Internal)
     }
@@ -139,5 +139,14 @@ mod tests {
             assert_eq!(FaultClass::from_code(class.code()), Some(class));
         }
         assert_eq!(FaultClass::from_code("URLInvalidError.Nonsense"), None);
+    }
+
+    #[test]
+    fn every_class_is_explained_in_the_documents() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/job-errors.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        for class in FaultClass::ALL {
+            assert!(document.contains(&format!("| `{}` |", class.code())), "{class:?}");
+        }
     }
 }

@@ -231,7 +231,7 @@ pub fn apply(job: &Progress, event: &Event) -> Result<Progress, Refused> {
     }
 }
 
-/// How far a running job has come, as GetURLUploadInfos shows it (vod-api.md §9.2). Written by the
+/// How far a running job has come, as GetURLUploadInfos shows it (contract §9.2). Written by the
 /// worker under its lease; it decides nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Phase {

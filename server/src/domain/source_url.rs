@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// Longest accepted source URL, in bytes.
 pub const URL_LIMIT: usize = 8 * 1024;
 
-/// A source URL after the decoding rule of the contract (vod-api.md §9.1). Equality is byte
+/// A source URL after the decoding rule of the contract (contract §9.1). Equality is byte
 /// equality of that form; it decides which jobs a query or a cancel by URL means.
 ///
 /// `Display` and `Debug` leave out user information, query and fragment, because presigned links

@@ -88,7 +88,7 @@ const TEREDO: Ipv6Net = v6([0x2001, 0, 0, 0], [0, 0], 32);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0], [0, 0], 16);
 
 /// Where clouds keep what their machines may ask about themselves, credentials included. Only the
-/// exact address opens one (interface.md, `HAULAGE_EGRESS_ALLOW`). Link-local space counts whole:
+/// exact address opens one (docs/configuration.md, `egress_allow`). Link-local space counts whole:
 /// clouds keep adding addresses there.
 const METADATA_V4: [Ipv4Net; 4] = [
     v4(169, 254, 0, 0, 16),

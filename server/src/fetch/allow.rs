@@ -12,7 +12,7 @@ use ipnet::IpNet;
 ///
 /// A host name opens that very name (no sub-names) and the addresses it resolves to. Nothing but
 /// the exact address opens a metadata address, and nothing but the exact address and port one of
-/// our own listeners (interface.md, `HAULAGE_EGRESS_ALLOW`).
+/// our own listeners (docs/configuration.md, `egress_allow`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EgressAllow {
     place: Place,

@@ -1,6 +1,6 @@
 //! The egress firewall: where the server may go when a caller names the place.
 //!
-//! The order of the gate (reliability.md §10): the raw text, one parse whose value travels on,
+//! The order of the gate (docs/egress.md): the raw text, one parse whose value travels on,
 //! the spelling of the host, the name, the port; then, by `connect`, one look-up, every address
 //! of the answer, and the address at the other end. Each redirect passes the whole gate anew.
 //!
@@ -111,7 +111,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The class of a job's fault when its own URL was refused: either it is no usable URL, or
-    /// the place is forbidden (interface.md, error codes of jobs).
+    /// the place is forbidden (docs/job-errors.md).
     pub fn class(&self) -> FaultClass {
         match self {
             Self::TooLong

@@ -12,7 +12,7 @@ use crate::domain::job::StateKind;
 use crate::domain::media::{Media, MediaType};
 use crate::store::{MediaLookup, MediaRef};
 
-/// A source delivered untouched (vod-api.md §9.4).
+/// A source delivered untouched (contract §9.4).
 const DEFINITION: &str = "OD";
 const SPECIFICATION: &str = "Original";
 

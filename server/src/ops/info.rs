@@ -12,7 +12,7 @@ impl Ops {
             State::Failed(fault) => {
                 (Some(fault.class.code().to_owned()), Some(fault.message.clone()))
             }
-            // The documented sample of a success shows this code (vod-api.md §9.2).
+            // The documented sample of a success shows this code (contract §9.2).
             State::Succeeded => (Some("200".to_owned()), None),
             State::Pending | State::Running { .. } | State::Waiting { .. } | State::Canceled => {
                 (None, None)

@@ -53,10 +53,10 @@ pub struct Rules {
     pub min_free: u64,
 }
 
-/// How far back jobs can be queried: one year (vod-api.md §9.2).
+/// How far back jobs can be queried: one year (contract §9.2).
 const QUERY_WINDOW: Duration = Duration::from_secs(366 * 86_400);
 
-/// How long a `SessionId` counts as repeated (vod-api.md §9.1).
+/// How long a `SessionId` counts as repeated (contract §9.1).
 const SESSION_WINDOW: Duration = Duration::from_secs(600);
 
 impl Ops {

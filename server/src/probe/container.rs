@@ -1,6 +1,6 @@
 //! The containers that are accepted, and their names.
 //!
-//! The list is the contract's list of supported extensions (vod-api.md §9.1: MP4 TS 3GP MPG MPEG …)
+//! The list is the contract's list of supported extensions (contract §9.1: MP4 TS 3GP MPG MPEG …)
 //! seen from the side of the bytes: several extensions share one container.
 
 /// A container, as the bytes show it.
@@ -240,7 +240,7 @@ impl Container {
 mod tests {
     use super::*;
 
-    /// vod-api.md §9.1, "Supported extensions".
+    /// contract §9.1, "Supported extensions".
     const CONTRACT: &str = "MP4 TS 3GP MPG MPEG MPE DAT VOB ASF AVI WMV FLV F4V RM RMVB MOV MKV M3U8 DV \
          GIF M2T M4V MJ2 MJPEG MTS OGG QT SWF WEBM MP3 WMA WAV AAC RA M4A FLAC APE AC3 AMR CAF ACM";
 

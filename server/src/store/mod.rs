@@ -30,7 +30,7 @@ mod conformance;
 mod day;
 mod nonces;
 
-/// Most records that one query by URL returns (vod-api.md §9.2).
+/// Most records that one query by URL returns (contract §9.2).
 pub const INFOS_LIMIT: usize = 100;
 
 /// A failure of the store itself; the change it was asked for did not happen, unless it says so.
@@ -272,8 +272,8 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     pub now: Timestamp,
-    /// Final jobs and media older than this are *not* removed; only failed and cancelled job
-    /// records are, since their media do not exist. One year by the contract (vod-api.md §9.2).
+    /// Failed and cancelled records that ended before this are removed; everything else stays.
+    /// They are to be queryable for one year (§9.2).
     pub records_before: Timestamp,
     /// Most rows of each kind to remove in one go.
     pub batch: usize,

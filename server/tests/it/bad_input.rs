@@ -22,6 +22,9 @@ async fn queue_is_empty(client: &Client) {
     assert_eq!(listed["URLUploadInfoList"], serde_json::json!([]), "nothing was accepted");
 }
 
+/// Operation, parameters, and the code they are refused with.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operation_parameters_that_are_wrong_name_their_fault_and_accept_nothing() {
     let server = Server::start_with(|c| c.transfers = 0).await;
@@ -35,7 +38,7 @@ async fn operation_parameters_that_are_wrong_name_their_fault_and_accept_nothing
     let query = "GetURLUploadInfos";
     let url = "http://m.example/a.mp4";
     let bad_urls = "InvalidParameter.UploadURLs";
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (upload, &[], "MissingUploadURLs"),
         (upload, &[("UploadURLs", "")], "MissingUploadURLs"),
         (upload, &[("UploadURLs", &many)], bad_urls),

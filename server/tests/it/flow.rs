@@ -105,7 +105,7 @@ async fn the_seeds_samples_are_answered_field_for_field_in_both_formats() {
     let asked = format!("{},0193d395194a83ad6ee2ef27a5b50000", ids[0]);
     let params = [("JobIds", asked.as_str())];
 
-    // V1 without Format answers XML (vod-api.md §2.1).
+    // V1 without Format answers XML (contract §2.1).
     let mut xml = client.signed_v1("GET", "CancelUrlUploadJobs", &params, Format::Xml);
     xml.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept"));
     let answer = client.send(&xml).await;

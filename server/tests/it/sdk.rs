@@ -237,7 +237,7 @@ async fn every_sdk_reports_a_wrong_secret_and_a_foreign_token_as_against_the_clo
         .collect();
     for (run, sdk) in runs.into_iter().zip(SDKS) {
         let (wrong, token) = run.await.unwrap();
-        // The classic Python core compares the string to sign with its own (vod-api.md §0.1.4).
+        // The classic Python core compares the string to sign with its own (contract §0.1.4).
         // Its generic request keeps no string to compare with.
         let classic = sdk.script == "py_old_sdk.py" && sdk.switches != [("GENERIC", "1")];
         let expected = if classic { "InvalidAccessKeySecret" } else { "SignatureDoesNotMatch" };
