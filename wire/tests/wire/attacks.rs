@@ -310,6 +310,12 @@ fn header_and_parameter_cannot_name_different_operations() {
     http.query = "Version=2016-01-01".to_owned();
     assert_eq!(refusal(http.read()), "InvalidParameter.Version");
 
+    // What the signature does not cover is not obeyed in the place of what it covers.
+    let mut http = v3(&[]);
+    http.headers.retain(|(name, _)| name != "x-acs-action");
+    http.query = "Action=CancelUrlUploadJobs".to_owned();
+    assert_eq!(refusal(http.read()), "MissingAction");
+
     // The classic SDKs send both headers, unsigned.
     let good = v1_get(&[("JobIds", "a")])
         .with_header("x-acs-action", "CancelUrlUploadJobs")
