@@ -5,7 +5,7 @@
 //! after a crash there is either nothing or the whole object.
 //!
 //! The staging directory should lie on the same file system. When it does not, publishing copies
-//! into [`INCOMING`] first, syncs the copy, and goes on from there; the guarantee is the same, the
+//! into `.incoming` first, syncs the copy, and goes on from there; the guarantee is the same, the
 //! bytes are written twice.
 
 use std::collections::HashSet;

@@ -34,7 +34,7 @@ const HTML: Sniffed = NotMedia("an HTML page");
 /// Judges a file by its first [`SNIFF_BYTES`] bytes.
 ///
 /// A JPEG picture is [`Sniffed::Unknown`] here, because a raw MJPEG stream begins like one; only
-/// the whole file tells (see [`has_second_picture`]).
+/// the whole file tells (see `has_second_picture`).
 pub fn sniff(head: &[u8]) -> Sniffed {
     if let Some(text) = utf16(head) {
         return markup(text.as_bytes()).unwrap_or(NotMedia("plain text"));

@@ -315,3 +315,13 @@ fn a_container_without_audio_or_video_is_no_media() {
     let refused = facts(Some(Container::Mkv), &hint("mkv"), subtitles, 1000);
     assert!(matches!(refused, Err(ProbeError::NotMedia(_))), "{refused:?}");
 }
+
+#[test]
+fn an_unsure_reader_is_believed_only_when_a_name_or_a_type_agrees() {
+    let unsure = Reading { format: Some("mp3".to_owned()), audio: true, ..Reading::default() };
+    let sure = Reading { sure: true, ..unsure.clone() };
+    let refused = facts(None, &hint("mp4"), unsure.clone(), 1000);
+    assert!(matches!(refused, Err(ProbeError::NotMedia(_))), "{refused:?}");
+    assert_eq!(facts(None, &hint("mp3"), unsure, 1000).unwrap().format, "mp3");
+    assert_eq!(facts(None, &hint("mp4"), sure, 1000).unwrap().format, "mp3");
+}
