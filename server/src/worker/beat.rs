@@ -9,7 +9,7 @@ use super::Worker;
 /// How often a changed phase is written, so that a query sees what truly happens.
 const PHASE_TICK: Duration = Duration::from_millis(500);
 
-/// Beats every third of a lease until the last transfer has ended.
+/// Beats every third of a lease; ends when the node aborts, or drains and runs no transfer.
 pub async fn keep(worker: &Worker) {
     let interval = worker.rules.lease / 3;
     let mut tick = tokio::time::interval(interval.min(PHASE_TICK));
@@ -19,6 +19,9 @@ pub async fn keep(worker: &Worker) {
         tokio::select! {
             _ = tick.tick() => {}
             () = worker.stop.aborting() => return,
+        }
+        if worker.stop.is_draining() && worker.board.is_empty() {
+            return;
         }
         let all = beaten.elapsed() >= interval;
         if all {

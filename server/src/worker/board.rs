@@ -128,6 +128,10 @@ impl Board {
             .collect()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Stops the transfer of a lease that is gone; `false` if it had ended by itself.
     pub fn lose(&self, beat: &Beat) -> bool {
         let transfers = self.lock();
