@@ -9,6 +9,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod disk;
 mod flow;
 mod harness;
 mod kill;
