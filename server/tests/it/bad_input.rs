@@ -138,6 +138,24 @@ async fn a_disabled_key_and_a_foreign_token_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_account_is_refused_with_all_its_keys() {
+    let server = Server::start().await;
+    let client = server.other_account("other").await;
+    assert!(server.node().store().account_set_enabled("other", false).await.unwrap());
+    let answer = client.call("ListUrlUploadJobs", &[]).await;
+    assert_eq!(answer.code(), "Forbidden.RAM", "{}", answer.text());
+    server.client().call("ListUrlUploadJobs", &[]).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_sent_twice_is_refused() {
+    let server = Server::start().await;
+    let request = b"GET /?Format=JSON HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n";
+    let answer = raw(server.client().address, request).await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (400, "InvalidParameter"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn foreign_jobs_and_unknown_jobs_answer_alike() {
     let server = Server::start_with(|c| c.transfers = 0).await;
     let client = server.client();
