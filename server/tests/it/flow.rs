@@ -54,7 +54,8 @@ async fn a_cancelled_job_makes_no_request_and_stays_queryable() {
 
     let both = ids.join(",");
     let unknown = "0123456789abcdef0123456789abcdef";
-    let asked = format!("{both},{unknown}");
+    // What cannot be an id comes first: each verdict must still meet its own id.
+    let asked = format!("{unknown},{both}");
     let params = [("JobIds", asked.as_str()), ("IncludeOutcomes", "True")];
     let reply = client.call("CancelUrlUploadJobs", &params).await.ok();
     assert_eq!(reply["CanceledJobs"], json!([ids[1]]));
@@ -67,7 +68,7 @@ async fn a_cancelled_job_makes_no_request_and_stays_queryable() {
         .collect();
     assert_eq!(
         outcomes,
-        [(ids[0].as_str(), "NotPending"), (&ids[1], "Canceled"), (unknown, "NotExist")]
+        [(unknown, "NotExist"), (ids[0].as_str(), "NotPending"), (&ids[1], "Canceled")]
     );
 
     origin.open_gate();

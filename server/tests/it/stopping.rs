@@ -23,7 +23,11 @@ async fn sigterm_hands_running_jobs_back_without_charging_an_attempt() {
     let client = server.client();
     origin.open_gate();
     let info = client.terminal(&ids[0]).await;
-    assert_eq!(info["Status"], "SUCCESS", "one attempt was allowed, and none was charged: {info}");
+    assert_eq!(info["Status"], "SUCCESS", "{info}");
+    let params = [("JobIds", ids[0].as_str()), ("IncludeProgress", "true")];
+    let reply = client.call("GetURLUploadInfos", &params).await.ok();
+    let attempt = &reply["URLUploadInfoList"][0]["Progress"]["Attempt"];
+    assert_eq!(attempt, 1, "our own stop is not charged: {reply}");
     let cancel = client.call("CancelUrlUploadJobs", &[("JobIds", &ids[0])]).await.ok();
     assert_eq!(cancel["CanceledJobs"], serde_json::json!([]));
 }
