@@ -9,6 +9,7 @@ import * as signing from '../../server/assets/sign.js';
 import * as values from '../../server/assets/values.js';
 import { compare } from '../../server/assets/compare.js';
 import { member, pretty, prettyJson, prettyXml } from '../../server/assets/pretty.js';
+import { codeOf } from '../../server/assets/lookup.js';
 import { matches } from '../../server/assets/search.js';
 import { TEXTS, urls } from './awkward.mjs';
 
@@ -145,6 +146,9 @@ function percentEncodingIsTheServers() {
   for (const broken of ['%', '%2', '%zz', '%FF', '%C0%AF']) assert.equal(percent.decode(broken), null);
   // By bytes: U+FFFD is before U+10000, which UTF-16 sees the other way round.
   assert.ok(percent.compareBytes('\ufffd', '\u{10000}') < 0);
+  const pairs = [['AB', ''], ['a', ''], ['A', '2'], ['A_', ''], ['A', '1'], ['A.', '']];
+  assert.deepEqual(signing.sorted(pairs).map((pair) => pair.join('')), ['A1', 'A2', 'A.', 'AB', 'A_', 'a']);
+  assert.ok(percent.compareBytes('A', 'AB') < 0 && percent.compareBytes('AB', 'A') > 0);
 }
 
 function rowsBecomeTheTextOfAList() {
@@ -232,6 +236,40 @@ function searchFindsAllWords() {
   assert.ok(matches('anything', ' '));
 }
 
+function aPastedErrorNamesItsCode() {
+  assert.equal(codeOf('{"Code":"Throttling.User","Message":"x"}'), 'Throttling.User');
+  assert.equal(codeOf('<Error><Code>InvalidVersion</Code></Error>'), 'InvalidVersion');
+  assert.equal(codeOf(' SignatureDoesNotMatch\n'), 'SignatureDoesNotMatch');
+  assert.equal(codeOf('ServerException Code: InvalidVideo.NotFound, x'), 'InvalidVideo.NotFound');
+  assert.equal(codeOf('two words'), '');
+}
+
+/** Relative luminance and contrast as WCAG 2.2 defines them. */
+function contrast(one, other) {
+  const [a, b] = [one, other].map((colour) => {
+    const [r, g, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * blue;
+  });
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}
+
+function bothThemesHaveTheContrastOfAA() {
+  const css = readFileSync(new URL('../../server/assets/explorer.css', import.meta.url), 'utf8');
+  const tokens = (text) => Object.fromEntries([...text.matchAll(/--([a-z-]+): (#[0-9a-f]{6});/g)].map(([, n, v]) => [n, v]));
+  const [first, second] = css.split('@media (prefers-color-scheme: dark)');
+  for (const theme of [tokens(first), { ...tokens(first), ...tokens(second) }]) {
+    for (const ink of ['ink', 'soft', 'accent', 'good', 'bad', 'ours']) {
+      for (const paper of ['paper', 'well']) {
+        assert.ok(contrast(theme[ink], theme[paper]) >= 4.5, `${ink} ${theme[ink]} on ${paper} ${theme[paper]}`);
+      }
+    }
+    assert.ok(contrast(theme['on-accent'], theme.accent) >= 4.5);
+    assert.ok(contrast(theme['on-mark'], theme.mark) >= 4.5);
+    assert.ok(contrast(theme.edge, theme.paper) >= 3, 'edges of controls');
+  }
+}
+
 await ownHashesEqualWebCryptos();
 await publishedVectorsAreSigned();
 await recordedRequestsAreSigned();
@@ -241,4 +279,6 @@ structuredEditorsWriteJson();
 answersKeepEveryDigitAndHideNothing();
 await aComparisonNamesTheMistake();
 searchFindsAllWords();
+aPastedErrorNamesItsCode();
+bothThemesHaveTheContrastOfAA();
 console.log('pure: all hold');

@@ -41,6 +41,7 @@ assets! {
     STYLE "explorer.css";
     SCRIPT "page.js";
     SCRIPT "search.js";
+    SCRIPT "lookup.js";
     SCRIPT "dom.js";
     SCRIPT "controls.js";
     SCRIPT "values.js";
