@@ -180,6 +180,10 @@ async fn arrive(request: Request) -> Result<Arrived, Fault> {
             return Err(Fault::with_message(Code::InvalidParameter, message));
         }
     };
+    // Two hosts are two requests to somebody on the way.
+    if parts.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(Fault::with_message(Code::InvalidParameter, "Host was sent twice."));
+    }
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value =

@@ -332,6 +332,7 @@ impl Parts<'_> {
                 lease: config.lease,
                 per_account: config.per_account,
                 rescues: config.rescues,
+                min_free: config.min_free,
                 retention: config.retention,
             },
             tasks: shared.tasks.clone(),

@@ -58,6 +58,8 @@ pub struct WorkRules {
     pub per_account: usize,
     /// Leases of one job that may end without a word of their worker.
     pub rescues: u32,
+    /// Bytes that must stay free for submissions; transfers leave half of them alone.
+    pub min_free: u64,
     /// How long failed and cancelled jobs are kept.
     pub retention: Duration,
 }

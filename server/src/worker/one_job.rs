@@ -115,7 +115,12 @@ async fn receive(
     let name = format!("{:016x}-{}", job.key.0, token.0);
     let mut staged = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
     let mut sniffed = false;
+    let mut room_checked = 0;
     while let Some(bytes) = source.chunk().await? {
+        if staged.written() >= room_checked {
+            check_room(worker)?;
+            room_checked = staged.written() + ROOM_INTERVAL;
+        }
         staged.write(&bytes).map_err(blob_fault)?;
         active.received(staged.written());
         worker.metrics.received_bytes.inc_by(bytes.len() as u64);
@@ -132,6 +137,20 @@ async fn receive(
         sniff(&staged)?;
     }
     staged.finish().await.map_err(blob_fault)
+}
+
+/// Bytes between two looks at the room that the disk has left.
+const ROOM_INTERVAL: u64 = 4 << 20;
+
+/// A transfer leaves half of the reserve alone, so that the store can still write cancels.
+fn check_room(worker: &Worker) -> Result<(), FetchError> {
+    match worker.spool.free_bytes() {
+        Ok(free) if free < worker.rules.min_free / 2 => {
+            Err(transient(FaultClass::Storage, "The disk of this server is nearly full."))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(blob_fault(error)),
+    }
 }
 
 /// With this many bytes the kind of a file can be told.

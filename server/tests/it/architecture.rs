@@ -50,7 +50,7 @@ fn modules_import_only_what_lies_below_them() {
         ("door", &["door", "domain"]),
         ("fetch", &["domain", "fetch", "config", "door", "run"]),
         ("blob", &["domain", "blob", "door"]),
-        ("probe", &["domain", "probe", "door"]),
+        ("probe", &["domain", "probe", "door", "blob"]),
         ("ops", &["domain", "store", "door", "blob", "worker", "api", "telemetry", "ops"]),
         ("telemetry", &["domain", "store", "telemetry"]),
         ("web", &["web"]),

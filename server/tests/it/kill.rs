@@ -18,6 +18,10 @@ enum Told {
     Canceled,
 }
 
+/// Calls of one client before a kill, and the longest pause between two of them.
+const STEPS: usize = 16;
+const PACE: Duration = Duration::from_millis(40);
+
 /// One cycle: load from several clients, SIGKILL at a random moment, restart. At the end every
 /// acknowledged job is final with the bytes of its origin, every acknowledged cancel holds, and
 /// the storage has exactly the objects of the successes.
@@ -38,12 +42,14 @@ async fn nothing_acknowledged_is_lost_over_kills_under_load() {
                 spawn(async move {
                     let mut log = Vec::new();
                     // Bounded; normally the kill ends it.
-                    for step in 0..500 {
+                    for step in 0..STEPS {
+                        // Spreads the load over the time until the kill.
+                        tokio::time::sleep(PACE.mul_f64(random::fraction())).await;
                         let urls: Vec<String> = (0..5)
                             .map(|i| format!("http://{address}/good/{}-{i}.mp4", base + step))
                             .collect();
-                        let params = [("UploadURLs", url_list(&urls))];
-                        let params = [("UploadURLs", params[0].1.as_str())];
+                        let list = url_list(&urls);
+                        let params = [("UploadURLs", list.as_str())];
                         let Some(reply) = try_call(&client, "UploadMediaByURL", &params).await
                         else {
                             return log;
@@ -101,6 +107,8 @@ fn start(dir: &std::path::Path) -> Process {
             )
             .env("HAULAGE_TRANSFERS", "16")
             .env("HAULAGE_RESCUES", "1000")
+            // Without ffprobe, whose start takes longer than all else in a job of this size.
+            .env("PATH", "")
             .env("HAULAGE_LOG", "warn");
     })
 }

@@ -43,7 +43,7 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
             panic!("accepted")
         };
         let barrier = Arc::new(Barrier::new(2));
-        let claimer = {
+        let start_claim = || {
             let (store, barrier) = (store.clone(), barrier.clone());
             spawn(async move {
                 barrier.wait().await;
@@ -52,12 +52,20 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
                 store.job_claim(request).await.unwrap().pop()
             })
         };
-        let canceller = {
-            let (store, keys) = (store.clone(), keys.clone());
+        let start_cancel = || {
+            let (store, barrier, keys) = (store.clone(), barrier.clone(), keys.clone());
             spawn(async move {
                 barrier.wait().await;
                 store.job_cancel_pending(account, CancelBy::Keys(keys), now).await.unwrap()
             })
+        };
+        // Whoever comes to the barrier last leaves it first, so the sides take turns at that.
+        let (claimer, canceller) = if round % 2 == 0 {
+            let claimer = start_claim();
+            (claimer, start_cancel())
+        } else {
+            let canceller = start_cancel();
+            (start_claim(), canceller)
         };
         let (claim, verdicts) = (claimer.await.unwrap(), canceller.await.unwrap());
         let was_canceled = matches!(&verdicts[0], CancelVerdict::Canceled(k) if *k == keys);

@@ -132,8 +132,8 @@ fn an_unusable_value_names_its_source_and_what_is_accepted() {
         flag,
         "--max-bytes: `20GB` is not usable; accepted: bytes, or a size such as `64KiB`, `20MiB`, `1GiB`, `2TiB`"
     );
-    let variable = the_error(&case(&[], &[("HAULAGE_TRANSFERS", "0")], ""));
-    assert!(variable.starts_with("HAULAGE_TRANSFERS: `0` is not usable (it is 0);"), "{variable}");
+    let variable = the_error(&case(&[], &[("HAULAGE_PER_HOST", "0")], ""));
+    assert!(variable.starts_with("HAULAGE_PER_HOST: `0` is not usable (it is 0);"), "{variable}");
     let file = the_error(&case(&[], &[], "attempts = 3\nlease = 30\n"));
     assert!(file.starts_with("lease in "), "{file}");
     assert!(file.contains("line 2: `30` is not usable; accepted: a duration"), "{file}");
@@ -225,7 +225,7 @@ fn a_variable_that_is_no_text_is_refused() {
 
 #[test]
 fn all_complaints_come_at_once() {
-    let flags = [("transfers", "0"), ("lease", "100ms")];
+    let flags = [("per_host", "0"), ("lease", "100ms")];
     let wrong = case(&flags, &[("HAULAGE_BACKOFF", "10m")], "colour = 1\n");
     let errors = errors(&wrong);
     assert_eq!(errors.len(), 4, "{errors:?}");

@@ -58,19 +58,25 @@ pub(super) async fn a_claim_and_a_cancel_never_both_win(store: Arc<dyn Store>) {
     for round in 0..ROUNDS {
         let keys = bed.submit(bed.account, &["race"; 6], at(0)).await;
         let race = Race::of(6);
-        let claims: Vec<_> = (0..3)
-            .map(|_| {
-                let bed = bed.clone();
-                race.racer(async move { bed.claim(1, at(1)).await })
-            })
-            .collect();
         // By id from the front, where the claims are, and by URL everything.
         let half: Vec<Key> = keys.iter().take(3).copied().collect();
-        let cancels = [
-            race.racer(cancelled(bed.clone(), CancelBy::Keys(half.clone()))),
-            race.racer(cancelled(bed.clone(), CancelBy::Keys(half))),
-            race.racer(cancelled(bed.clone(), CancelBy::Urls(vec![url("race")]))),
-        ];
+        let start_claims = || {
+            let claim = |bed: Bed| async move { bed.claim(1, at(1)).await };
+            [(); 3].map(|()| race.racer(claim(bed.clone())))
+        };
+        let start_cancels = || {
+            let urls = CancelBy::Urls(vec![url("race")]);
+            [CancelBy::Keys(half.clone()), CancelBy::Keys(half.clone()), urls]
+                .map(|by| race.racer(cancelled(bed.clone(), by)))
+        };
+        // Whoever comes to the barrier last leaves it first, so the sides take turns at that.
+        let (claims, cancels) = if round % 2 == 0 {
+            let claims = start_claims();
+            (claims, start_cancels())
+        } else {
+            let cancels = start_cancels();
+            (start_claims(), cancels)
+        };
         let mut won: Vec<Key> = Vec::new();
         for cancel in cancels {
             won.extend(end(cancel).await);

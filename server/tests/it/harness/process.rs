@@ -1,6 +1,7 @@
 //! The real binary as a process of its own, for what only a process can show: kills, signals,
 //! output.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,12 @@ pub fn command(data_dir: &Path) -> Command {
     command
 }
 
+/// What a command sets in its environment.
+pub fn environment(command: Command) -> Vec<(OsString, OsString)> {
+    let set = command.get_envs();
+    set.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
+}
+
 impl Process {
     pub fn start(data_dir: &Path) -> Self {
         Self::start_with(data_dir, |_| {})
@@ -43,11 +50,24 @@ impl Process {
 
     /// Starts `haulage serve` and waits for its ready line.
     pub fn start_with(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> Self {
-        let log = data_dir.join("stderr.log");
+        Self::start_as(data_dir, data_dir, |mut command| {
+            command.arg("serve");
+            adjust(&mut command);
+            command
+        })
+    }
+
+    /// As [`Process::start_with`], with the log elsewhere than the data, and a command of the
+    /// test's own making that becomes the server.
+    pub fn start_as(
+        log_dir: &Path,
+        data_dir: &Path,
+        make: impl FnOnce(Command) -> Command,
+    ) -> Self {
+        let log = log_dir.join("stderr.log");
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let mut command = command(data_dir);
-        command.arg("serve").stdout(Stdio::piped()).stderr(stderr);
-        adjust(&mut command);
+        let mut command = make(command(data_dir));
+        command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -58,6 +78,10 @@ impl Process {
             .parse()
             .unwrap();
         Self { child, address, log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn client(&self) -> Client {
