@@ -16,6 +16,8 @@ const LANGUAGE = 'haulage.explorer.language';
 const HISTORY_LIMIT = 50;
 /** Most characters of an answer that are shown. */
 const SHOWN_LIMIT = 1_000_000;
+/** What the form calls the parts of a call that travel in headers. */
+const FIELDS = { keyId: 'AccessKey ID', token: 'SecurityToken', time: 'Time', nonce: 'Nonce' };
 /** A call is given up after this many milliseconds. */
 const CALL_TIMEOUT = 60_000;
 
@@ -145,6 +147,11 @@ async function send() {
   if (made.keyId === '' || made.secret === '') {
     at('sending').textContent = 'Not sent: fill in AccessKey ID and AccessKey Secret.';
     at(made.keyId === '' ? 'key-id' : 'key-secret').focus();
+    return;
+  }
+  const odd = ['keyId', 'token', 'time', 'nonce'].find((name) => /[^\x21-\x7e]/.test(made[name]));
+  if (odd) {
+    at('sending').textContent = `Not sent: ${FIELDS[odd]} has a space or a character that no header can carry.`;
     return;
   }
   at('send').disabled = true;
