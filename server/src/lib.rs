@@ -17,4 +17,5 @@ pub mod probe;
 pub mod run;
 pub mod store;
 pub mod telemetry;
+pub mod web;
 pub mod worker;

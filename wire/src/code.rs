@@ -321,7 +321,8 @@ impl Code {
         resolve(text).map(|(code, _)| code)
     }
 
-    fn is_family(self) -> bool {
+    /// Whether the text is a pattern, completed with the name of a parameter.
+    pub fn is_family(self) -> bool {
         FAMILIES.iter().any(|(family, _)| *family == self)
     }
 }

@@ -20,6 +20,7 @@ use crate::run::stop::Stop;
 use crate::run::tasks::Tasks;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::web::{assets, explorer};
 
 pub mod auth;
 pub mod gate;
@@ -53,6 +54,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/errors", get(error_index))
         .route("/errors/{code}", get(error_page))
         .route("/console", get(pages::welcome))
+        .route("/explorer", get(|| async { explorer::index() }))
+        .route("/explorer/{action}", get(explorer_operation))
+        .route("/assets/{version}/{*path}", get(asset))
         .route("/openapi.json", get(openapi))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -82,6 +86,14 @@ async fn error_index() -> Response {
 
 async fn error_page(Path(code): Path<String>, request: Request) -> Response {
     pages::error_page(&code, request.uri().query())
+}
+
+async fn explorer_operation(Path(action): Path<String>) -> Response {
+    explorer::operation(&action)
+}
+
+async fn asset(Path((version, path)): Path<(String, String)>) -> Response {
+    assets::serve(&version, &path)
 }
 
 async fn openapi(State(api): State<Arc<Api>>) -> Response {

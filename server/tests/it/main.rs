@@ -10,6 +10,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod disk;
+mod explorer;
 mod flow;
 mod harness;
 mod kill;
