@@ -9,6 +9,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod faults;
 mod flow;
 mod harness;
 mod kill;

@@ -130,7 +130,17 @@ impl Play {
                 }
             }
             Some(tls) => {
-                let Ok(mut stream) = tls.accept(stream).await else { return };
+                let mut stream = match tls.accept(stream).into_fallible().await {
+                    Ok(stream) => stream,
+                    Err((_, mut stream)) => {
+                        // What was not read would turn the close into a reset, which may overtake
+                        // the alert.
+                        let _ = stream.shutdown().await;
+                        let mut rest = [0; 1_024];
+                        while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+                        return;
+                    }
+                };
                 let _ = self.requests(&mut stream).await;
                 if matches!(self.speech, Speech::Tls { goodbye: false, .. }) {
                     let _ = stream.flush().await;
