@@ -7,6 +7,7 @@
 
 mod later;
 mod names;
+mod netns;
 mod origin;
 mod rows;
 mod singles;

@@ -99,6 +99,10 @@ impl fmt::Debug for FaultOrigin {
 impl FaultOrigin {
     pub async fn start(speech: Speech, script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, speech, script)
+    }
+
+    pub fn start_on(listener: TcpListener, speech: Speech, script: Script) -> Self {
         let at = listener.local_addr().unwrap();
         let seen = Arc::<Mutex<Seen>>::default();
         let play = Play { script, tls: acceptor(&speech), speech, seen: seen.clone() };
