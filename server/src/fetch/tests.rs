@@ -351,11 +351,7 @@ async fn statuses_fail_the_job_or_wait_as_the_origin_asks() {
         ("522 Cloud\r\n", HttpStatus, Retry::Backoff),
         ("204 No Content\r\n", Empty, Retry::Never),
         ("205 Reset\r\nContent-Length: 0\r\n", Empty, Retry::Never),
-        (
-            "206 Part\r\nContent-Range: bytes 0-3/9\r\nContent-Length: 4\r\n",
-            Protocol,
-            Retry::Once,
-        ),
+        ("206 Part\r\nContent-Range: bytes 0-3/9\r\nContent-Length: 4\r\n", Protocol, Retry::Once),
         ("101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n", Protocol, Retry::Never),
     ];
     for (head, class, retry) in rows {

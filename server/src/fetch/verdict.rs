@@ -131,9 +131,7 @@ pub(super) fn no_answer(failure: &(dyn Error + 'static), greeting: Greeting) -> 
                     (Retry::Never, "The head of the origin's answer is too large.")
                 }
                 // Left over from somebody else's answer, perhaps; another connection may be clean.
-                Greeting::Noise => {
-                    (Retry::Backoff, "The origin sent something before its answer.")
-                }
+                Greeting::Noise => (Retry::Backoff, "The origin sent something before its answer."),
                 Greeting::Http | Greeting::OtherProtocol | Greeting::Nothing => {
                     (Retry::Never, "The origin does not speak HTTP/1.1 as it should.")
                 }

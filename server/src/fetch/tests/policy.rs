@@ -118,7 +118,11 @@ impl Compared {
         if verdict == Err(Refusal::Own) {
             return;
         }
-        if open { self.open += 1 } else { self.closed += 1 }
+        if open {
+            self.open += 1
+        } else {
+            self.closed += 1
+        }
         if verdict.is_ok() != open {
             self.wrong.push(ip);
         }
@@ -140,8 +144,7 @@ fn every_version_4_slash_16_is_judged_as_the_registries_say() {
     let (guard, policy) = (guard(), Policy::new());
     let mut random = Random(0x4a75_6c61_6765_0001);
     let mut compared = Compared::default();
-    let mut one =
-        |n: u32| compared.one(&guard, Ipv4Addr::from(n).into(), policy.opens_4(n));
+    let mut one = |n: u32| compared.one(&guard, Ipv4Addr::from(n).into(), policy.opens_4(n));
     for high in 0..=0xffffu32 {
         one(high << 16);
         one(high << 16 | u32::try_from(random.next() & 0xffff).unwrap());
@@ -165,15 +168,23 @@ fn random_version_6_addresses_are_judged_as_the_registries_say() {
     let mut random = Random(seed.bytes().fold(1, |n, b| n << 8 ^ u64::from(b) ^ n >> 56));
     println!("seed: {:#x}", random.0);
     let mut compared = Compared::default();
-    let mut one =
-        |n: u128| compared.one(&guard, Ipv6Addr::from(n).into(), policy.opens_6(n));
-    let starts: Vec<u128> = ["::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::", "64:ff9b:1::", "100::"]
-        .into_iter()
-        .chain(["2001::", "2001:1::", "2001:2::", "2001:3::", "2001:4:112::", "2001:20::"])
-        .chain(["2001:db8::", "2002::", "2620:4f:8000::", "3fff::", "5f00::", "fc00::", "fd00:ec2::"])
-        .chain(["fe80::", "fec0::", "ff02::", "2606:2800:220:1::", "2a00:1450::"])
-        .map(n6)
-        .collect();
+    let mut one = |n: u128| compared.one(&guard, Ipv6Addr::from(n).into(), policy.opens_6(n));
+    let starts: Vec<u128> =
+        ["::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::", "64:ff9b:1::", "100::"]
+            .into_iter()
+            .chain(["2001::", "2001:1::", "2001:2::", "2001:3::", "2001:4:112::", "2001:20::"])
+            .chain([
+                "2001:db8::",
+                "2002::",
+                "2620:4f:8000::",
+                "3fff::",
+                "5f00::",
+                "fc00::",
+                "fd00:ec2::",
+            ])
+            .chain(["fe80::", "fec0::", "ff02::", "2606:2800:220:1::", "2a00:1450::"])
+            .map(n6)
+            .collect();
     for round in 0..100_000 {
         let wide = random.wide();
         one(match round % 4 {
@@ -247,9 +258,15 @@ fn wrappers(ip: Ipv4Addr) -> Vec<String> {
         format!("2001:0:{high:x}:{low:x}::1"),
         format!("2001::{:x}:{:x}", turned >> 16, turned & 0xffff),
     ];
-    for head in
-        ["::ffff:", "::ffff:0:", "::", "64:ff9b::", "64:ff9b:1::", "2a00:1450::5efe:", "2a00:1450::200:5efe:"]
-    {
+    for head in [
+        "::ffff:",
+        "::ffff:0:",
+        "::",
+        "64:ff9b::",
+        "64:ff9b:1::",
+        "2a00:1450::5efe:",
+        "2a00:1450::200:5efe:",
+    ] {
         all.push(format!("{head}{ip}"));
         all.push(format!("{head}{high:x}:{low:x}"));
     }
@@ -281,7 +298,10 @@ fn no_spelling_and_no_wrapper_of_a_forbidden_address_passes_the_gate() {
                     for (text, verdict) in [
                         (url.clone(), guard.target(&url).map(drop)),
                         (format!("-> {url}"), guard.redirect(&from, &url).map(drop)),
-                        (format!("-> {as_redirect}"), guard.redirect(&from, &as_redirect).map(drop)),
+                        (
+                            format!("-> {as_redirect}"),
+                            guard.redirect(&from, &as_redirect).map(drop),
+                        ),
                     ] {
                         match verdict {
                             Err(_) => refused += 1,

@@ -19,7 +19,8 @@ use super::road::Noted;
 use super::*;
 use crate::run::tasks::Tasks;
 
-const DNS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_dns.jsonl"));
+const DNS: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_dns.jsonl"));
 const REDIRECTS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_redirects.jsonl"));
 const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/");
@@ -154,9 +155,9 @@ fn list(value: &Value) -> Vec<String> {
 fn forbidden_dials(row: &Value, dialled: &[SocketAddr]) -> Vec<SocketAddr> {
     let never = list(&row["never_connect"]);
     let is_never = |at: &&SocketAddr| {
-        never.iter().any(|n| {
-            n.parse::<IpAddr>().map_or_else(|_| n.parse() == Ok(**at), |ip| ip == at.ip())
-        })
+        never
+            .iter()
+            .any(|n| n.parse::<IpAddr>().map_or_else(|_| n.parse() == Ok(**at), |ip| ip == at.ip()))
     };
     dialled.iter().filter(is_never).copied().collect()
 }

@@ -23,11 +23,12 @@ use super::origin::{FaultOrigin, Speech};
 use super::rows::{always, whole};
 use super::settled;
 use crate::harness::process::command;
-use crate::harness::{Client, count_from, KEY_ID, SECRET, SOON, skip, spawn, until};
+use crate::harness::{Client, KEY_ID, SECRET, count_from, skip, spawn};
 
 const URLS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_urls.jsonl"));
-const DNS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_dns.jsonl"));
+const DNS: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_dns.jsonl"));
 /// The server's address and the Internet's own; both public by number.
 const SERVER: &str = "203.0.114.7";
 const SERVER_6: &str = "2a0f:1::7";
@@ -127,6 +128,8 @@ fn record() -> Arc<Mutex<BTreeSet<Syn>>> {
         Some(all),
     )
     .unwrap();
+    // Bodies pass here too; none may crowd out a SYN.
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 64 << 20).unwrap();
     let syns = Arc::<Mutex<BTreeSet<Syn>>>::default();
     let log = syns.clone();
     std::thread::spawn(move || {
@@ -399,11 +402,8 @@ async fn inside_a_namespace() {
     }
 
     // The wire: only addresses that some allowed row names or resolves to.
-    let opened = until("the recorder has seen every SYN", SOON, || async {
-        let (opened, seen) = (active_opens(server.0.id()), syns.lock().unwrap().len());
-        (seen >= opened).then_some(opened)
-    })
-    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await; // for the recorder to read what it has
+    let opened = active_opens(server.0.id());
     let syns = syns.lock().unwrap().clone();
     let places: BTreeSet<SocketAddr> = syns.iter().map(|(_, to)| *to).collect();
     println!(
@@ -436,11 +436,14 @@ fn is_forbidden(to: &SocketAddr) -> bool {
                 || (a == 198 && b & 0xfe == 18)
                 || [a, b, c] == [192, 0, 0]
                 || [a, b, c, d] == [168, 63, 129, 16]
-                || [a, b, c] == [203, 0, 114]
+                || to.ip() == SERVER.parse::<IpAddr>().unwrap()
         }
         IpAddr::V6(ip) => {
             let [a, b, ..] = ip.segments();
-            a & 0xe000 != 0x2000 || a == 0x2002 || (a == 0x2001 && b == 0) || [a, b] == [0x2001, 0xdb8]
+            a & 0xe000 != 0x2000
+                || a == 0x2002
+                || (a == 0x2001 && b == 0)
+                || [a, b] == [0x2001, 0xdb8]
                 || to.ip() == SERVER_6.parse::<IpAddr>().unwrap()
         }
     }

@@ -47,9 +47,14 @@ pub type Script = Arc<dyn Fn(usize) -> Vec<Step> + Send + Sync>;
 pub enum Speech {
     Http,
     /// HTTP in TLS, by a certificate of `tests/tls`; with or without TLS's own goodbye.
-    Tls { certificate: &'static str, goodbye: bool },
+    Tls {
+        certificate: &'static str,
+        goodbye: bool,
+    },
     /// As `Tls`, and asks for the client's certificate.
-    AsksForCertificate { insists: bool },
+    AsksForCertificate {
+        insists: bool,
+    },
     /// TLS whose chain of certificates is too long for any handshake.
     LongChain,
     /// No HTTP: plays the script for each connection, whatever was sent.
