@@ -5,6 +5,7 @@
 //! yet. After each row, and at the end for all of them, the corpus's rules G1 to G8 are checked as
 //! far as they concern what exists: callbacks (G3) do not.
 
+mod chains;
 mod later;
 mod names;
 mod netns;

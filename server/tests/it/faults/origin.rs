@@ -39,8 +39,8 @@ pub fn send(bytes: impl Into<Vec<u8>>) -> Step {
     Step::Send(bytes.into())
 }
 
-/// Steps for request number n, from 0.
-pub type Script = Arc<dyn Fn(usize) -> Vec<Step> + Send + Sync>;
+/// Steps for request number n, from 0, with this head.
+pub type Script = Arc<dyn Fn(usize, &str) -> Vec<Step> + Send + Sync>;
 
 /// What the origin speaks.
 #[derive(Clone, Debug)]
@@ -164,16 +164,16 @@ impl Play {
     /// `None` when the other side went away.
     async fn requests<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S) -> Option<Ending> {
         'requests: loop {
-            let number = if matches!(self.speech, Speech::Raw) {
+            let (number, head) = if matches!(self.speech, Speech::Raw) {
                 stream.read_u8().await.ok()?;
-                self.seen.lock().unwrap().connections - 1
+                (self.seen.lock().unwrap().connections - 1, String::new())
             } else {
                 let head = read_head(stream).await?;
                 let mut seen = self.seen.lock().unwrap();
-                seen.heads.push((head, Instant::now()));
-                seen.heads.len() - 1
+                seen.heads.push((head.clone(), Instant::now()));
+                (seen.heads.len() - 1, head)
             };
-            for step in (self.script)(number) {
+            for step in (self.script)(number, &head) {
                 match step {
                     Step::Send(bytes) => stream.write_all(&bytes).await.ok()?,
                     Step::Pause(time) => {

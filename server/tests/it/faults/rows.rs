@@ -86,12 +86,12 @@ impl Row {
 }
 
 pub fn always(steps: Vec<Step>) -> Script {
-    Arc::new(move |_| steps.clone())
+    Arc::new(move |_, _| steps.clone())
 }
 
 /// Each request its own steps; the last ones again and again.
 pub fn in_turn(turns: Vec<Vec<Step>>) -> Script {
-    Arc::new(move |n| turns[n.min(turns.len() - 1)].clone())
+    Arc::new(move |n, _| turns[n.min(turns.len() - 1)].clone())
 }
 
 pub fn head(fields: &str) -> Step {
@@ -275,10 +275,11 @@ fn heads(trap: SocketAddr) -> Vec<Row> {
 fn sizes() -> Vec<Row> {
     let exactly = film(&vec![7; MAX_BYTES - SAMPLE.len() - 8]);
     let announced = |n: usize| vec![length(n), send(SAMPLE), Step::Hang];
+    let begun = vec![length(SAMPLE.len()), send(&SAMPLE[..5_000]), Step::Hang];
     let declared = |number, what, size| Row {
         file_size: Some(size),
         // Refused by its head: the body never comes.
-        ..fails(number, what, announced(SAMPLE.len()), "URLInvalidError.ChecksumMismatch")
+        ..fails(number, what, begun.clone(), "URLInvalidError.ChecksumMismatch")
     };
     vec![
         Row::new(
@@ -426,7 +427,7 @@ fn times() -> Vec<Row> {
     let patience = |number, what: &str, steps| {
         fails(number, what, steps, STALLED).on(On::Hasty).asked(HASTY_ATTEMPTS)
     };
-    let redirect = |n: usize| {
+    let redirect = |n: usize, _: &str| {
         vec![
             Step::Pause(HASTE * 3 / 4),
             send(format!(

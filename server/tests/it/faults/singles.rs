@@ -75,7 +75,7 @@ async fn black_hole(port: u16) -> (TcpListener, Vec<TcpStream>) {
 }
 
 async fn by_name(ips: &[&str], dead_v6: bool) -> Duration {
-    let origin = FaultOrigin::start(Speech::Http, Arc::new(|_| whole())).await;
+    let origin = FaultOrigin::start(Speech::Http, Arc::new(|_, _| whole())).await;
     let port = origin.at.port();
     let hole = if dead_v6 { Some(black_hole(port).await) } else { None };
     let resolver = names::server(ips.iter().map(|ip| ip.parse().unwrap()).collect()).await;
