@@ -242,6 +242,8 @@ async function syntaxIsRight() {
     if (!checker) continue;
     const [program, command, extension] = checker;
     if (!await has(program)) {
+      // Where nothing may be left out, a missing checker is a failure.
+      assert.notEqual(process.env.HAULAGE_TEST_REQUIRE_ALL, '1', `${program} is not installed`);
       console.log(`NOT CHECKED: ${language.id}: ${program} is not installed`);
       continue;
     }

@@ -103,6 +103,9 @@ impl FaultClass {
 pub enum Retry {
     /// Trying again cannot help: the job fails now.
     Never,
+    /// Broken in a way that is either a passing mix-up or the origin's habit: a job's first attempt
+    /// is followed by one more, which tells them apart; a later attempt by none.
+    Once,
     /// A transient fault: try again after the usual backoff, within the attempt limit.
     Backoff,
     /// As `Backoff`, but not before this many milliseconds (the origin's `Retry-After`).

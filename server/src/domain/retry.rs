@@ -39,7 +39,8 @@ impl Backoff {
     ) -> Next {
         let floor = match retry {
             Retry::Never => return Next::GiveUp,
-            Retry::Backoff => Duration::ZERO,
+            Retry::Once if attempt > 1 => return Next::GiveUp,
+            Retry::Once | Retry::Backoff => Duration::ZERO,
             Retry::NotBefore(ms) => Duration::from_millis(ms),
         };
         if attempt >= self.attempts {
@@ -85,6 +86,12 @@ mod tests {
         assert_eq!(BACKOFF.next(1, Retry::Never, Timestamp(0), FAR, 0.5), Next::GiveUp);
         let near = Timestamp(800);
         assert_eq!(BACKOFF.next(1, Retry::Backoff, Timestamp(0), near, 1.0), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_passing_mix_up_is_given_one_more_attempt() {
+        let next = |attempt| BACKOFF.next(attempt, Retry::Once, Timestamp(0), FAR, 1.0);
+        assert_eq!((next(1), next(2)), (Next::At(Timestamp(1_000)), Next::GiveUp));
     }
 
     #[test]

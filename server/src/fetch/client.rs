@@ -22,7 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{Connector, Used};
+use super::connect::{Connector, Road, Used};
 use super::guard::{Guard, Target};
 use super::host_slots::HostSlots;
 use super::resolve::{Dns, Resolve};
@@ -87,6 +87,15 @@ impl Fetcher {
         resolver: Arc<dyn Resolve>,
         clock: Clock,
     ) -> Result<Self, FetcherError> {
+        Self::on_road(settings, resolver, clock, Road::Straight)
+    }
+
+    pub(super) fn on_road(
+        settings: FetchSettings,
+        resolver: Arc<dyn Resolve>,
+        clock: Clock,
+        road: Road,
+    ) -> Result<Self, FetcherError> {
         let guard = Guard::new(settings.allow.clone(), settings.own_listeners.clone());
         let guard = Arc::new(guard);
         let connector = Connector {
@@ -94,6 +103,7 @@ impl Fetcher {
             resolver,
             tls: Arc::new(tls_config(&settings)?),
             timeout: settings.connect_timeout,
+            road,
         };
         let slots = HostSlots::new(settings.per_host);
         let http = http_client(connector);
@@ -138,6 +148,10 @@ impl Fetcher {
                 Meaning::Permanent(class) => {
                     let (status, expired) = (response.status(), says_expired(response).await);
                     return Err(verdict::status_fault(status, class, Retry::Never, expired));
+                }
+                Meaning::Doubtful(class) => {
+                    let status = response.status();
+                    return Err(verdict::status_fault(status, class, Retry::Once, false));
                 }
                 Meaning::Transient(class) => {
                     let retry = verdict::retry_after(response.headers(), inner.clock.now());
@@ -194,10 +208,12 @@ impl Inner {
                 connected.poison();
             }
         }
-        let used_before = extras.get::<Used>().is_some_and(Used::mark);
+        let used = extras.get::<Used>();
+        let used_before = used.is_some_and(Used::mark);
+        let greeting = used.map(Used::greeting).unwrap_or_default();
         answer.map_err(|failure| Unanswered {
             retry_at_once: used_before && verdict::may_be_stale(&failure),
-            error: verdict::no_answer(&failure),
+            error: verdict::no_answer(&failure, greeting),
         })
     }
 

@@ -6,18 +6,18 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Future, Ready, ready};
+use std::future::{self, Future, Ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
@@ -36,6 +36,10 @@ use super::resolve::{Resolve, ResolveError};
 const TRIED_PER_FAMILY: usize = 4;
 /// Head start of the preferred family (RFC 8305 §5, connection attempt delay).
 const HEAD_START: Duration = Duration::from_millis(250);
+
+/// What the library is asked to connect to, in place of the URL: it would dial an address in a URL
+/// by itself, and put the URL's port in the place of a checked one.
+const CHECKED: &str = "http://checked.invalid/";
 
 /// What keeps a connection from being made.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,28 @@ pub(super) struct Connector {
     pub(super) tls: Arc<ClientConfig>,
     /// Look-up, TCP and TLS together.
     pub(super) timeout: Duration,
+    pub(super) road: Road,
+}
+
+/// How a checked address is reached. Everything the dialler may try goes through here, last of all.
+#[derive(Clone, Default, Debug)]
+pub(super) enum Road {
+    /// At itself.
+    #[default]
+    Straight,
+    /// Noted, then led to loopback: the tests' witness of what would have been dialled.
+    #[cfg(test)]
+    Noted(Arc<super::tests::road::Noted>),
+}
+
+impl Road {
+    fn lead(&self, checked: Checked) -> Checked {
+        match self {
+            Self::Straight => checked,
+            #[cfg(test)]
+            Self::Noted(noted) => Checked(noted.lead(&checked.0)),
+        }
+    }
 }
 
 impl Connector {
@@ -81,7 +107,8 @@ impl Connector {
             }
         };
         self.guard.answer(&host, port, &ips).map_err(DialError::Refused)?;
-        let tcp = self.connect(uri, Checked::choose(&ips, port), deadline).await?;
+        let addresses = self.road.lead(Checked::choose(&ips, port));
+        let tcp = self.connect(addresses, deadline).await?;
         let server = self.server_name(https, &host)?;
         let stream = match server {
             None => MaybeHttpsStream::Http(tcp),
@@ -97,7 +124,6 @@ impl Connector {
 
     async fn connect(
         &self,
-        uri: Uri,
         addresses: Checked,
         deadline: Instant,
     ) -> Result<TokioIo<TcpStream>, DialError> {
@@ -107,7 +133,7 @@ impl Connector {
         tcp.set_happy_eyeballs_timeout(Some(HEAD_START));
         // Shared out among the addresses, so that a dead one leaves time for the next.
         tcp.set_connect_timeout(Some(deadline.saturating_duration_since(Instant::now())));
-        let stream = timeout_at(deadline, tcp.call(uri))
+        let stream = timeout_at(deadline, tcp.call(Uri::from_static(CHECKED)))
             .await
             .map_err(|_| DialError::ConnectTimeout)?
             .map_err(
@@ -182,19 +208,59 @@ impl Service<Name> for Checked {
     }
 
     fn call(&mut self, _: Name) -> Self::Future {
-        ready(Ok(self.0.clone().into_iter()))
+        future::ready(Ok(self.0.clone().into_iter()))
     }
 }
 
-/// Whether a connection has carried a request before: the first failure on one that has may only
-/// mean that the origin closed it meanwhile.
+/// The history of a connection. Whether it has carried a request before: the first failure on one
+/// that has may only mean that the origin closed it meanwhile. And what was said first on it.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Used(Arc<AtomicBool>);
+pub(super) struct Used(Arc<History>);
+
+#[derive(Default, Debug)]
+struct History {
+    marked: AtomicBool,
+    greeting: OnceLock<Greeting>,
+}
 
 impl Used {
     /// Marks the connection, and tells whether it was marked already.
     pub(super) fn mark(&self) -> bool {
-        self.0.swap(true, Ordering::Relaxed)
+        self.0.marked.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn greeting(&self) -> Greeting {
+        self.0.greeting.get().copied().unwrap_or_default()
+    }
+}
+
+/// With what the other end began: it tells an origin that speaks something else from one whose
+/// connection brought up leavings (http_faults.md rows 25, 34 and 90).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Greeting {
+    #[default]
+    Nothing,
+    Http,
+    /// A protocol that is known, and is not HTTP/1.
+    OtherProtocol,
+    Noise,
+}
+
+/// Bytes of a greeting that are looked at.
+const GREETING_BYTES: usize = 4;
+
+impl Greeting {
+    fn of(bytes: &[u8]) -> Self {
+        const HTTP: &[u8] = b"HTTP";
+        match bytes {
+            [] => Self::Nothing,
+            _ if HTTP.starts_with(bytes) => Self::Http,
+            // Shoutcast, SSH, and records of TLS (RFC 8446 §5.1).
+            [b'I', b'C', b'Y', ..] | [b'S', b'S', b'H', ..] | [20..=23, 3, ..] => {
+                Self::OtherProtocol
+            }
+            _ => Self::Noise,
+        }
     }
 }
 
@@ -214,9 +280,18 @@ impl Read for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.used.0.greeting.get().is_some() || buf.remaining() < GREETING_BYTES {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let mut first = [0; GREETING_BYTES];
+        let mut first = ReadBuf::new(&mut first);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, first.unfilled()))?;
+        // Only this task reads, so nobody else has set it.
+        let _ = self.used.0.greeting.set(Greeting::of(first.filled()));
+        buf.put_slice(first.filled());
+        Poll::Ready(Ok(()))
     }
 }
 

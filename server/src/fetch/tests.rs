@@ -2,7 +2,10 @@
 
 mod origin;
 mod pem;
+mod policy;
 mod redirects;
+pub(super) mod road;
+mod ssrf;
 mod tls;
 
 use std::sync::Arc;
@@ -143,7 +146,7 @@ async fn whole_bodies_come_through_in_every_framing() {
 #[tokio::test]
 async fn broken_framing_and_short_bodies_are_never_taken_for_whole() {
     use FaultClass::{Empty, Protocol, Truncated};
-    use Retry::{Backoff, Never};
+    use Retry::{Backoff, Never, Once};
     let length = || send(head("Content-Length: 11\r\n"));
     let chunked = || send(head("Transfer-Encoding: chunked\r\n"));
     let rows: Vec<(&str, Vec<Step>, FaultClass, Retry)> = vec![
@@ -163,7 +166,7 @@ async fn broken_framing_and_short_bodies_are_never_taken_for_whole() {
         ),
         ("row 11", vec![chunked(), send("4\r\nBODY\r\n")], Truncated, Backoff),
         ("row 12", vec![chunked(), send("9\r\nBODY")], Truncated, Backoff),
-        ("row 13", vec![chunked(), send("4\r\nBODY\r\nzz\r\n")], Protocol, Backoff),
+        ("row 13", vec![chunked(), send("4\r\nBODY\r\nzz\r\n")], Protocol, Once),
         ("row 14", vec![chunked(), send("10000000000000001\r\nBODY")], Protocol, Never),
         ("row 15", vec![chunked(), send("4;"), send(vec![b'x'; 1 << 20])], Protocol, Never),
         ("an empty file", vec![send(head("Content-Length: 0\r\n"))], Empty, Never),
@@ -192,7 +195,15 @@ async fn broken_framing_and_short_bodies_are_never_taken_for_whole() {
             Protocol,
             Never,
         ),
-        ("garbage", vec![send(vec![0xfe; 100])], Protocol, Never),
+        ("row 34", vec![send(vec![0xfe; 100])], Protocol, Backoff),
+        (
+            "row 34, leavings",
+            vec![send("BODY"), Step::Pause(SHORT), send(head("Content-Length: 0\r\n"))],
+            Protocol,
+            Backoff,
+        ),
+        ("a bad status line", vec![send("HTTP/1.1 2000 OK\r\n\r\nBODY")], Protocol, Never),
+        ("SSH", vec![send("SSH-2.0-x\r\n")], Protocol, Never),
         (
             "row 106",
             vec![send(head("Content-Encoding: gzip\r\nContent-Length: 4\r\n")), send("BODY")],
@@ -340,11 +351,7 @@ async fn statuses_fail_the_job_or_wait_as_the_origin_asks() {
         ("522 Cloud\r\n", HttpStatus, Retry::Backoff),
         ("204 No Content\r\n", Empty, Retry::Never),
         ("205 Reset\r\nContent-Length: 0\r\n", Empty, Retry::Never),
-        (
-            "206 Part\r\nContent-Range: bytes 0-3/9\r\nContent-Length: 4\r\n",
-            Protocol,
-            Retry::Backoff,
-        ),
+        ("206 Part\r\nContent-Range: bytes 0-3/9\r\nContent-Length: 4\r\n", Protocol, Retry::Once),
         ("101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n", Protocol, Retry::Never),
     ];
     for (head, class, retry) in rows {

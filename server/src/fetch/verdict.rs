@@ -6,10 +6,10 @@ use std::io;
 
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
-use rustls::CertificateError;
+use rustls::{CertificateError, InvalidMessage};
 
 use super::FetchError;
-use super::connect::DialError;
+use super::connect::{DialError, Greeting};
 use super::guard::Refusal;
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::time::Timestamp;
@@ -29,6 +29,8 @@ pub enum Meaning {
     Permanent(FaultClass),
     /// A fault of this class that may pass; `Retry-After` counts.
     Transient(FaultClass),
+    /// A fault of this class that one more try tells from a passing mix-up.
+    Doubtful(FaultClass),
 }
 
 /// The meaning of every status.
@@ -39,8 +41,8 @@ pub fn status(status: StatusCode) -> Meaning {
         // The origin has accepted to make the file, later.
         202 => Meaning::Transient(FaultClass::HttpStatus),
         204 | 205 => Meaning::Permanent(FaultClass::Empty),
-        // Nobody asked for a part; one more try tells a passing mix-up from a broken origin.
-        206 => Meaning::Transient(FaultClass::Protocol),
+        // Nobody asked for a part.
+        206 => Meaning::Doubtful(FaultClass::Protocol),
         200..=299 => Meaning::Body,
         301 | 302 | 303 | 307 | 308 => Meaning::Follow,
         408 | 425 | 429 | 500..=599 => Meaning::Transient(FaultClass::HttpStatus),
@@ -111,8 +113,9 @@ pub(super) fn refused_redirect(refusal: &Refusal) -> FetchError {
     error(class, Retry::Never, message)
 }
 
-/// No answer came: the connection could not be made, or broke, or carried no HTTP.
-pub(super) fn no_answer(failure: &(dyn Error + 'static)) -> FetchError {
+/// No answer came: the connection could not be made, or broke, or carried no HTTP. `greeting` is
+/// what the other end said first on the connection.
+pub(super) fn no_answer(failure: &(dyn Error + 'static), greeting: Greeting) -> FetchError {
     for cause in causes(failure) {
         if let Some(dial) = cause.downcast_ref::<DialError>() {
             return not_dialled(dial);
@@ -123,12 +126,17 @@ pub(super) fn no_answer(failure: &(dyn Error + 'static)) -> FetchError {
         if let Some(http) = cause.downcast_ref::<hyper::Error>()
             && http.is_parse()
         {
-            let message = if http.is_parse_too_large() {
-                "The head of the origin's answer is too large."
-            } else {
-                "The origin does not speak HTTP/1.1 as it should."
+            let (retry, message) = match greeting {
+                _ if http.is_parse_too_large() => {
+                    (Retry::Never, "The head of the origin's answer is too large.")
+                }
+                // Left over from somebody else's answer, perhaps; another connection may be clean.
+                Greeting::Noise => (Retry::Backoff, "The origin sent something before its answer."),
+                Greeting::Http | Greeting::OtherProtocol | Greeting::Nothing => {
+                    (Retry::Never, "The origin does not speak HTTP/1.1 as it should.")
+                }
             };
-            return error(FaultClass::Protocol, Retry::Never, message);
+            return error(FaultClass::Protocol, retry, message);
         }
     }
     let message = "The origin closed the connection before it answered.";
@@ -189,6 +197,9 @@ fn tls_fault(tls: &rustls::Error) -> FetchError {
             CertificateError::Revoked => "The origin's certificate has been revoked.",
             _ => "The origin's certificate is not acceptable.",
         },
+        rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+            "The origin's TLS handshake is too large."
+        }
         rustls::Error::InvalidMessage(_) => "The origin does not speak TLS on this port.",
         rustls::Error::PeerIncompatible(_) => {
             "The origin offers no version or cipher of TLS that is safe."
@@ -217,7 +228,7 @@ pub(super) fn broken_body(failure: &hyper::Error) -> FetchError {
             error(FaultClass::Protocol, Retry::Never, message)
         }
         Some(io::ErrorKind::InvalidInput) => {
-            error(FaultClass::Protocol, Retry::Backoff, "The framing of the body is broken.")
+            error(FaultClass::Protocol, Retry::Once, "The framing of the body is broken.")
         }
         _ => truncated(),
     }
@@ -252,7 +263,7 @@ mod tests {
             101 => "permanent Protocol",
             202 => "transient HttpStatus",
             204 | 205 => "permanent Empty",
-            206 => "transient Protocol",
+            206 => "doubtful Protocol",
             200 | 201 | 203 | 207..=299 => "body",
             301 | 302 | 303 | 307 | 308 => "follow",
             300 | 304 | 305 | 306 | 309..=399 => "permanent HttpStatus",
@@ -267,6 +278,7 @@ mod tests {
                 Meaning::Follow => "follow".to_owned(),
                 Meaning::Permanent(class) => format!("permanent {class:?}"),
                 Meaning::Transient(class) => format!("transient {class:?}"),
+                Meaning::Doubtful(class) => format!("doubtful {class:?}"),
             };
             assert_eq!(verdict, expected(code), "{code}");
         }

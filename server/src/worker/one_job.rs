@@ -91,6 +91,7 @@ async fn pull(
     active: &Active,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
     let mut source = worker.fetcher.open(&job.url).await?;
+    verify_announced(job, &source)?;
     active.announced(source.length().or(job.request.file_size));
     active.enter(Phase::Downloading);
     let staged = receive(worker, job, token, &mut source, active).await?;
@@ -164,6 +165,20 @@ fn sniff(staged: &StagedWriter) -> Result<(), FetchError> {
         }
         // What the first bytes do not tell, the probe decides.
         Sniffed::Media(_) | Sniffed::Unknown => Ok(()),
+    }
+}
+
+/// A source that announces another size than the caller declared is another file: it is not
+/// transferred.
+fn verify_announced(job: &Job, source: &Source) -> Result<(), FetchError> {
+    match (job.request.file_size, source.length()) {
+        (Some(declared), Some(announced)) if declared != announced => {
+            let message = format!(
+                "The origin announced {announced} bytes, but FileSize declared {declared}."
+            );
+            Err(permanent(FaultClass::ChecksumMismatch, message))
+        }
+        _ => Ok(()),
     }
 }
 

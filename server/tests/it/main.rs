@@ -11,6 +11,7 @@ mod bad_input;
 mod cli;
 mod disk;
 mod explorer;
+mod faults;
 mod flow;
 mod harness;
 mod kill;

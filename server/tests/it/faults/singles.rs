@@ -1,0 +1,106 @@
+//! Rows of http_faults.md that need more than one job, more than one address or a kill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+use super::origin::{FaultOrigin, Speech, Step, send};
+use super::rows::{On, in_turn, length, whole};
+use super::{Bed, compare, names, settled, submit, trap};
+use crate::harness::origin::SAMPLE;
+use crate::harness::process::Process;
+use crate::harness::{SOON, until};
+
+/// Rows that are tests of this file.
+pub const NUMBERS: [u32; 4] = [60, 97, 98, 99];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_60_a_worker_killed_in_the_middle_leaves_a_job_that_another_one_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let cut = send(&SAMPLE[..SAMPLE.len() * 6 / 10]);
+    let script = in_turn(vec![vec![length(SAMPLE.len()), cut, Step::Hang], whole()]);
+    let origin = FaultOrigin::start(Speech::Http, script).await;
+    let server = Process::start(dir.path());
+    let job = submit(&server.client(), &format!("http://{}/v.mp4", origin.at), None).await;
+    until("bytes were staged", SOON, || async {
+        let staged = super::files(&dir.path().join("spool"));
+        staged.iter().any(|f| f.metadata().is_ok_and(|m| m.len() > 0)).then_some(())
+    })
+    .await;
+    server.kill();
+    let server = Process::start(dir.path());
+    let info = settled(&server.client(), &job).await.unwrap();
+    assert_eq!(info["Status"], "SUCCESS", "{info}");
+    assert_eq!(compare(&server.client(), &info, SAMPLE).await, Vec::<String>::new());
+    assert_eq!(origin.asked(), 2);
+    assert!(super::files(&dir.path().join("spool")).is_empty());
+    assert_eq!(super::files(&dir.path().join("objects")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_97_a_kept_connection_that_died_costs_no_attempt() {
+    // The first connection is kept, and dies when it is asked again.
+    let script = in_turn(vec![[whole(), vec![Step::KeepAlive]].concat(), vec![], whole()]);
+    let origin = FaultOrigin::start(Speech::Http, script).await;
+    let (trap, _) = trap().await;
+    let bed = Bed::start(On::Patient, trap, None);
+    for _ in 0..2 {
+        let job = submit(&bed.client(), &format!("http://{}/v.mp4", origin.at), None).await;
+        let info = settled(&bed.client(), &job).await.unwrap();
+        assert_eq!(info["Status"], "SUCCESS", "{info}");
+    }
+    let seen = origin.seen.lock().unwrap();
+    assert_eq!((seen.connections, seen.heads.len()), (2, 3));
+    let metrics = bed.process.log();
+    assert!(!metrics.contains("will try again"), "an attempt was charged");
+}
+
+/// A listener on [::1] whose queue is full: Linux drops further SYNs, as a black hole does.
+async fn black_hole(port: u16) -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v6().unwrap();
+    socket.bind(format!("[::1]:{port}").parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut fillers = Vec::new();
+    for _ in 0..16 {
+        let filler = TcpSocket::new_v6().unwrap().connect(at);
+        match tokio::time::timeout(Duration::from_millis(300), filler).await {
+            Ok(stream) => fillers.push(stream.unwrap()),
+            Err(_) => return (listener, fillers),
+        }
+    }
+    panic!("the queue never fills");
+}
+
+async fn by_name(ips: &[&str], dead_v6: bool) -> Duration {
+    let origin = FaultOrigin::start(Speech::Http, Arc::new(|_, _| whole())).await;
+    let port = origin.at.port();
+    let hole = if dead_v6 { Some(black_hole(port).await) } else { None };
+    let resolver = names::server(ips.iter().map(|ip| ip.parse().unwrap()).collect()).await;
+    let (trap, _) = trap().await;
+    let bed = Bed::start(On::Patient, trap, Some(resolver));
+    let began = Instant::now();
+    let url = format!("http://many.example.com:{port}/v.mp4");
+    let job = submit(&bed.client(), &url, None).await;
+    let info = settled(&bed.client(), &job).await.unwrap();
+    assert_eq!(info["Status"], "SUCCESS", "{info}");
+    assert_eq!(origin.asked(), 1);
+    drop(hole);
+    let asked = origin.seen.lock().unwrap().heads[0].1;
+    asked - began
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_98_a_dead_version_6_address_hardly_delays_the_other_one() {
+    let took = by_name(&["::1", "127.0.0.1"], true).await;
+    // The head start is 250 ms; the rest is a submission on a busy machine.
+    assert!(took >= Duration::from_millis(240), "{took:?}: the dead address was not tried");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_99_a_third_address_is_reached_when_two_are_dead() {
+    by_name(&["::1", "127.0.0.2", "127.0.0.1"], false).await;
+}
