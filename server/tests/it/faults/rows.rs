@@ -1,5 +1,8 @@
 //! The rows of http_faults.md as scripts and what must become of them.
 
+mod contents;
+mod times;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -160,10 +163,19 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// All rows. Nothing may ever connect to `trap`, which some answers name.
 pub fn all(trap: SocketAddr) -> Vec<Row> {
-    [framing(), heads(trap), sizes(), again(), statuses(), times(), tls(), contents(trap)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        framing(),
+        heads(trap),
+        sizes(),
+        again(),
+        statuses(),
+        times::times(),
+        times::tls(),
+        contents::contents(trap),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn framing() -> Vec<Row> {
@@ -417,165 +429,6 @@ fn statuses() -> Vec<Row> {
     }
     for line in ["418 Teapot", "451 Law", "499 Closed", "999 Nine"] {
         rows.push(fails(72, line, plain(line), STATUS));
-    }
-    rows
-}
-
-fn times() -> Vec<Row> {
-    let n = SAMPLE.len();
-    let half = || send(&SAMPLE[..n / 2]);
-    let patience = |number, what: &str, steps| {
-        fails(number, what, steps, STALLED).on(On::Hasty).asked(HASTY_ATTEMPTS)
-    };
-    let redirect = |n: usize, _: &str| {
-        vec![
-            Step::Pause(HASTE * 3 / 4),
-            send(format!(
-                "HTTP/1.1 302 Found\r\nLocation: /{n}.mp4\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )),
-        ]
-    };
-    vec![
-        patience(75, "no answer", vec![Step::Hang]),
-        patience(
-            78,
-            "a head byte by byte",
-            vec![Step::Dribble(b"HTTP/1.1 200 OK\r\nX-A: b\r\n".repeat(20), HASTE / 5)],
-        ),
-        patience(80, "a body that stops", vec![length(n), half(), Step::Hang]),
-        fails(
-            81,
-            "a body at the floor until the deadline",
-            vec![length(n), half(), Step::Dribble(vec![7; 1_000], A_MOMENT)],
-            STALLED,
-        )
-        .on(On::Brief),
-        Row {
-            asked: 2..=10,
-            ..Row::new(
-                84,
-                "redirects, each almost too slow",
-                Arc::new(redirect),
-                Outcome::Failed(STALLED),
-            )
-            .on(On::Hasty)
-        },
-        Row {
-            speech: Speech::Raw,
-            https: true,
-            ..patience(89, "TLS that never answers", vec![Step::Hang])
-        },
-    ]
-}
-
-fn tls() -> Vec<Row> {
-    let by = |certificate| Speech::Tls { certificate, goodbye: true };
-    let refused = |number, what: &str, certificate, says| Row {
-        says,
-        ..fails(number, what, whole(), TLS).speaking(by(certificate))
-    };
-    let raw = |number, what: &str, bytes: &[u8]| Row {
-        speech: Speech::Raw,
-        https: true,
-        ..fails(number, what, vec![send(bytes), Step::Hang], TLS)
-    };
-    // A ServerHello of TLS 1.0 with RC4 (RFC 2246 §7.4.1.3), and the two alerts.
-    let mut hello = vec![22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
-    hello.extend([7; 32]);
-    hello.extend([0, 0, 5, 0]);
-    vec![
-        refused(85, "expired", "expired.pem", "expired"),
-        refused(85, "not yet valid", "future.pem", "not valid yet"),
-        refused(86, "another name", "elsewhere.pem", "another name"),
-        refused(86, "self-signed", "self_signed.pem", ""),
-        refused(86, "unknown root", "unknown.pem", "nobody"),
-        refused(87, "an address that is not in the certificate", "elsewhere.pem", "name"),
-        raw(88, "TLS 1.0 and RC4", &hello),
-        raw(88, "alert: no version", &[21, 3, 1, 0, 2, 2, 70]),
-        raw(88, "alert: no cipher", &[21, 3, 3, 0, 2, 2, 40]),
-        fails(90, "TLS on an http port", vec![send([21, 3, 1, 0, 2, 2, 70]), Step::Hang], PROTOCOL)
-            .speaking(Speech::Raw),
-        raw(90, "plain HTTP on an https port", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-        stored(92, "a client's certificate is welcome", whole())
-            .speaking(Speech::AsksForCertificate { insists: false }),
-        fails(92, "a client's certificate is required", whole(), TLS)
-            .speaking(Speech::AsksForCertificate { insists: true }),
-        fails(93, "a chain of 110 KiB", whole(), TLS).speaking(Speech::LongChain),
-    ]
-}
-
-fn contents(trap: SocketAddr) -> Vec<Row> {
-    let page = "<!doctype html><title>Sign in</title><form>password</form>";
-    let body = |fields: &str, body: &str| status("200 OK", fields, body);
-    let n = SAMPLE.len();
-    let sent_as =
-        |fields: String| vec![head(&format!("{fields}Content-Length: {n}\r\n")), send(SAMPLE)];
-    let playlist = format!(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nhttp://{trap}/a.ts\n\
-                    #EXTINF:6,\nfile:///etc/passwd\n#EXTINF:6,\nhttp://10.0.0.1/b.ts\n"
-    );
-    let polyglot = film(b"<html><script>alert(1)</script></html>");
-    let mut rows = vec![
-        fails(102, "a login page", body("Content-Type: text/html\r\n", page), NOT_MEDIA),
-        fails(
-            102,
-            "a login page that says video",
-            body("Content-Type: video/mp4\r\n", page),
-            NOT_MEDIA,
-        ),
-        fails(103, "JSON", body("", "{\"error\": \"not found\", \"code\": 404}"), NOT_MEDIA),
-        fails(
-            103,
-            "XML",
-            body("", "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>"),
-            NOT_MEDIA,
-        ),
-        stored(104, "octet-stream", sent_as("Content-Type: application/octet-stream\r\n".into())),
-        stored(104, "no type", sent_as(String::new())),
-        fails(
-            106,
-            "gzip that nobody asked for",
-            body("Content-Encoding: gzip\r\n", "\x1f\u{b}packed"),
-            PROTOCOL,
-        ),
-        gives_up(
-            109,
-            "a length of the unpacked file",
-            vec![length(n), send(&SAMPLE[..999])],
-            TRUNCATED,
-        ),
-        fails(
-            111,
-            "a cookie and a check page",
-            body("Set-Cookie: a=b\r\nContent-Type: text/html\r\n", page),
-            NOT_MEDIA,
-        ),
-        Row {
-            file: "v.m3u8",
-            ..Row::new(
-                112,
-                "a playlist of private places",
-                always(body("", &playlist)),
-                Outcome::Stored(playlist.into()),
-            )
-        },
-        Row::new(
-            114,
-            "an MP4 with HTML inside",
-            always(vec![length(polyglot.len()), send(polyglot.clone())]),
-            Outcome::Stored(polyglot),
-        ),
-    ];
-    let long = "n".repeat(4_096);
-    for name in [
-        "filename=\"../../etc/passwd\"",
-        "filename*=UTF-8''..%2f..%2fetc%2fpasswd",
-        "filename*=UTF-8''a%00b.mp4",
-        "filename=\"CON\"",
-        &format!("filename=\"{long}\""),
-    ] {
-        let fields = format!("Content-Disposition: attachment; {name}\r\n");
-        rows.push(stored(110, &name[..name.len().min(50)], sent_as(fields)));
     }
     rows
 }
