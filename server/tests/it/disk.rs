@@ -27,8 +27,9 @@ fn start(dir: &Path, min_free: &str) -> (Process, PathBuf) {
     );
     let server = Process::start_as(dir, &data, |command| {
         let mut wrapped = Command::new("unshare");
-        wrapped.args(["-rm", "sh", "-c", &script]).env("HAULAGE_MIN_FREE", min_free);
-        wrapped.env("HAULAGE_ATTEMPTS", "1").envs(crate::harness::process::environment(command));
+        wrapped.args(["-rm", "sh", "-c", &script]);
+        wrapped.envs(crate::harness::process::environment(command));
+        wrapped.env("HAULAGE_MIN_FREE", min_free).env("HAULAGE_ATTEMPTS", "1");
         wrapped
     });
     let seen = PathBuf::from(format!("/proc/{}/root{}", server.pid(), data.display()));
