@@ -36,11 +36,15 @@ fn start(dir: &Path, min_free: &str) -> (Process, PathBuf) {
     (server, seen)
 }
 
+fn free(data: &Path) -> u64 {
+    let free = rustix::fs::statvfs(data).unwrap();
+    free.f_bavail * free.f_frsize
+}
+
 /// Takes all room but `left` bytes; returns the file to remove.
 fn fill(data: &Path, left: u64) -> PathBuf {
     let filler = data.join("filler");
-    let free = rustix::fs::statvfs(data).unwrap();
-    let bytes = (free.f_bavail * free.f_frsize).saturating_sub(left);
+    let bytes = free(data).saturating_sub(left);
     // Short of the last page, an error means that it is full, which is what is wanted.
     let _ = std::fs::write(&filler, vec![1u8; usize::try_from(bytes).unwrap()]);
     filler
@@ -67,11 +71,13 @@ async fn below_the_reserve_submissions_are_refused_and_all_else_goes_on() {
         (&"UPLOAD_FAIL".into(), &"StorageError".into())
     );
 
+    until("its bytes are gone", SOON, || async { (free(&data) > 64 << 20).then_some(()) }).await;
+
     let filler = fill(&data, 8 << 20);
     let url = origin.url("/good/b.mp4");
     let refused = client.call("UploadMediaByURL", &[("UploadURLs", &url)]).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "StorageFull"));
-    assert_eq!(client.status(&held[0]).await, "DOWNLOADING");
+    assert_eq!(client.status(&held[0]).await, "PROCESSING");
     let reply = client.call("CancelUrlUploadJobs", &[("JobIds", &held[0])]).await.ok();
     assert_eq!(reply["CanceledJobs"], serde_json::json!([]), "it was answered, and truly");
 
