@@ -154,11 +154,12 @@ pub fn guess_format(parts: &HttpParts<'_>) -> Format {
     asked.unwrap_or_else(|| default_format(parts))
 }
 
-/// Callers that put their credentials into headers read JSON; the others, the documents say, get
-/// XML unless they ask (§7.1).
+/// Callers that put their credentials into headers read JSON, and so do those whose `Accept` names
+/// it; the others, the documents say, get XML unless they ask (§7.1).
 fn default_format(parts: &HttpParts<'_>) -> Format {
     let by_header = has_v3_header(parts) || parts.header("x-acs-bearer-token").is_some();
-    if by_header { Format::Json } else { Format::Xml }
+    let accepts = parts.header("accept").is_some_and(|types| types.contains("application/json"));
+    if by_header || accepts { Format::Json } else { Format::Xml }
 }
 
 fn has_v3_header(parts: &HttpParts<'_>) -> bool {

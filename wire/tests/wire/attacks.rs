@@ -445,6 +445,8 @@ fn the_format_is_json_or_xml() {
     let mut without = Http::from_signed(signed);
     without.query = without.query.replace("&Format=JSON", "");
     assert_eq!(without.read().unwrap().format, Format::Xml);
+    let without = without.with_header("accept", "application/json");
+    assert_eq!(without.read().unwrap().format, Format::Json);
 }
 
 #[test]
