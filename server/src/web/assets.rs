@@ -1,4 +1,4 @@
-//! Scripts and styles, embedded in the binary.
+//! Scripts, styles and the icon, embedded in the binary.
 //!
 //! Their addresses contain one hash over all of them: an address never changes its meaning, so
 //! browsers may keep it for good, and relative imports between scripts stay within one version.
@@ -16,6 +16,7 @@ const VERSION_LENGTH: usize = 16;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
 
 /// One embedded file.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ macro_rules! assets {
 
 assets! {
     STYLE "explorer.css";
+    IMAGE "icon.svg";
     SCRIPT "page.js";
     SCRIPT "search.js";
     SCRIPT "lookup.js";

@@ -173,6 +173,7 @@ async fn assets_have_their_type_and_an_address_that_never_changes_its_meaning() 
         assert_eq!(answer.text(), asset.text);
         let expected = match Path::new(asset.path).extension().and_then(|e| e.to_str()) {
             Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
             _ => "text/javascript; charset=utf-8",
         };
         assert_eq!(answer.header("content-type"), Some(expected), "{path}");
