@@ -195,7 +195,7 @@ fn scripts_import_only_each_other_and_never_make_markup_from_text() {
     for dir in ["", "samples"] {
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "js" || e == "css") {
+            if path.extension().is_some_and(|e| e == "js" || e == "css" || e == "svg") {
                 files.insert(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
             }
         }
