@@ -1,9 +1,11 @@
 //! Pages about the server itself: the error centre, and the welcome at `/console`.
 
 use askama::Template;
-use axum::response::{Html, IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::StatusCode;
 use wire::code::{Explanation, Origin, all_explanations, explain};
+
+use crate::web;
 
 /// Pages carry their style inline and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -75,18 +77,5 @@ pub(super) async fn welcome() -> Response {
 }
 
 fn page(status: StatusCode, template: &impl Template) -> Response {
-    match template.render() {
-        Ok(html) => {
-            let mut response = (status, Html(html)).into_response();
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-            response
-        }
-        Err(error) => {
-            tracing::error!(%error, "a page does not render");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    web::page_with(POLICY, status, template)
 }

@@ -14,13 +14,23 @@ pub mod explorer;
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src \
     'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A page, never kept by a cache: it names the assets of this very binary.
+/// A page with scripts and styles of this server.
 fn page(status: StatusCode, template: &impl Template) -> Response {
+    page_with(POLICY, status, template)
+}
+
+/// A page under a content security policy of its own; never kept by a cache: it is about this very
+/// binary.
+pub(crate) fn page_with(
+    policy: &'static str,
+    status: StatusCode,
+    template: &impl Template,
+) -> Response {
     match template.render() {
         Ok(html) => {
             let mut response = (status, Html(html)).into_response();
             let headers = response.headers_mut();
-            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             harden(headers);
