@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::origin::{FaultOrigin, Speech};
 use super::settled;
 use crate::harness::process::command;
-use crate::harness::{Client, KEY_ID, SECRET, count_from, skip, spawn};
+use crate::harness::{Client, KEY_ID, SECRET, SOON, count_from, skip, spawn, until};
 
 const URLS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_urls.jsonl"));
@@ -441,7 +441,11 @@ async fn inside_a_namespace() {
     let counts = play(rows, &client).await;
 
     // The wire: only addresses that some allowed row names or resolves to.
-    tokio::time::sleep(Duration::from_secs(1)).await; // for the recorder to read what it has
+    // The kernel counts every attempt to connect; the recorder has as many to read.
+    until("every connection the server's kernel opened was seen on the wire", SOON, || async {
+        (syns.lock().unwrap().len() >= active_opens(server.0.id())).then_some(())
+    })
+    .await;
     let opened = active_opens(server.0.id());
     let syns = syns.lock().unwrap().clone();
     let places: BTreeSet<SocketAddr> = syns.iter().map(|(_, to)| *to).collect();
