@@ -54,6 +54,10 @@ pub struct Config {
     pub per_host: usize,
     /// Concurrent transfers of one account; 0 = no limit.
     pub per_account: usize,
+    /// Bytes a second that all transfers of this node may receive; 0 = no limit.
+    pub bandwidth: u64,
+    /// Bytes a second that the transfers of one account may receive; 0 = no limit.
+    pub account_bandwidth: u64,
     /// Redirects followed for one source.
     pub redirects: usize,
     /// Leases of one job that may end without a word of their worker.
@@ -110,6 +114,8 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             per_host: 8,
             per_account: 0,
+            bandwidth: 0,
+            account_bandwidth: 0,
             redirects: 10,
             rescues: 20,
             calls_per_day: 200_000,

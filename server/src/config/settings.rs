@@ -173,6 +173,10 @@ settings! {
             "Concurrent connections to one source host, per node.";
         per_account (per_account): limit Open = "none",
             "Concurrent transfers of one account, per node; 0 = no limit.";
+        bandwidth (bandwidth): rate Open = "none",
+            "Bytes a second that all transfers of this node may receive together; 0 = no limit.";
+        account_bandwidth (account_bandwidth): rate Open = "none",
+            "Bytes a second that the transfers of one account may receive together, per node; 0 = no limit.";
         attempts (attempts): count Open = "5",
             "Attempts of a job for transient failures.";
         backoff (backoff): pause Open = "1s",
