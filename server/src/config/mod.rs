@@ -37,6 +37,8 @@ pub struct Config {
     /// DNS servers; the system's when empty.
     pub resolvers: Vec<SocketAddr>,
     pub extra_ca: Option<PathBuf>,
+    /// Whether origins may be spoken to in HTTP/2.
+    pub http2: bool,
     /// Bytes.
     pub max_bytes: u64,
     pub attempts: u32,
@@ -105,6 +107,7 @@ impl Default for Config {
             attempts: 5,
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(300),
+            http2: false,
             connect_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),

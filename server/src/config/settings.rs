@@ -149,6 +149,8 @@ settings! {
             "DNS servers to ask in place of the system's.";
         extra_ca (extra_ca): optional_path Open = "",
             "PEM file of additional root certificates for sources and receivers.";
+        http2 (http2): switch Open = "off",
+            "Whether origins that prefer it are spoken to in HTTP/2 (over TLS). HTTP/1.1 is faster for single large files; an origin that speaks nothing else needs this on.";
         connect_timeout (connect_timeout): duration Open = "10s",
             "DNS, TCP and TLS together.";
         header_timeout (header_timeout): duration Open = "30s",

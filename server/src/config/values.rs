@@ -54,6 +54,19 @@ pub(super) mod size {
     }
 }
 
+/// Yes or no.
+pub(super) mod switch {
+    pub(in crate::config) const ACCEPTS: &str = "`on` or `off`";
+
+    pub(in crate::config) fn parse(text: &str) -> Result<bool, String> {
+        match text {
+            "on" | "true" => Ok(true),
+            "off" | "false" => Ok(false),
+            _ => Err(String::new()),
+        }
+    }
+}
+
 /// Bytes a second; `none` and 0 are no limit.
 pub(super) mod rate {
     pub(in crate::config) const ACCEPTS: &str =
