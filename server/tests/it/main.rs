@@ -9,6 +9,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod deploy;
 mod disk;
 mod explorer;
 mod faults;
