@@ -24,3 +24,4 @@ mod readme;
 mod sdk;
 mod secrets;
 mod stopping;
+mod syscalls;
