@@ -215,6 +215,11 @@ function showAnswer({ answer, problem, request, ms }) {
     parts.push(element('p', {}, 'What to do: ',
       element('a', { href: `/errors/${encodeURIComponent(code)}` }, code)));
   }
+  const wait = answer.headers.find(([name]) => name === 'x-acs-retry-after')?.[1];
+  if (wait) parts.push(element('p', {}, `There is room again in ${wait} ms.`));
+  if (answer.status === 414 || answer.status === 431) {
+    parts.push(element('p', {}, 'The parameters are too long for a request line: choose POST, which sends them in the body.'));
+  }
   if (code === 'SignatureDoesNotMatch') {
     const said = compare(request, member(answer.text, 'Message'));
     parts.push(element('div', { class: 'notice' }, element('p', {}, "The server's text to sign beside this page's:"),

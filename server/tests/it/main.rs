@@ -8,6 +8,7 @@
 
 mod architecture;
 mod bad_input;
+mod browser;
 mod cli;
 mod disk;
 mod explorer;
