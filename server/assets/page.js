@@ -185,6 +185,14 @@ async function send() {
   at('send').disabled = false;
   remember(entry);
   showAnswer(entry);
+  bringIntoView();
+}
+
+/** The answer, wherever the layout has it: in sight beside the form, or below it. */
+function bringIntoView() {
+  const results = at('results');
+  if (getComputedStyle(results).position === 'sticky') results.scrollTop = 0;
+  else at('answer').scrollIntoView();
 }
 
 function remember(entry) {

@@ -6,6 +6,14 @@ export const KEY = { id: 'testkeyid', secret: 'testsecret' };
 /** Settings of a server that has this key. */
 export const WITH_KEY = { HAULAGE_ACCESS_KEY_ID: KEY.id, HAULAGE_ACCESS_KEY_SECRET: KEY.secret };
 
+/** Addresses of all operations' pages, as the first page lists them. */
+export async function operations(page) {
+  const found = [];
+  for (const link of await page.locator('.cards a').all()) found.push(await link.getAttribute('href'));
+  assert.ok(found.length >= 5);
+  return found;
+}
+
 export async function typeKey(page, key = KEY) {
   await page.getByLabel('AccessKey ID').fill(key.id);
   await page.getByLabel('AccessKey Secret').fill(key.secret);

@@ -5,27 +5,25 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { KEY, WITH_KEY, send, shown, succeeded, typeKey } from './explorer.mjs';
-import { answered, axe, closeBrowser, fitsItsWidth, pictures, screenshot, withPage } from './lib.mjs';
+import { KEY, WITH_KEY, operations, send, shown, succeeded, typeKey } from './explorer.mjs';
+import {
+  DESKTOP, PHONE, answered, arrange, axe, closeBrowser, fitsItsWidth, pictures, screenshot, withPage,
+} from './lib.mjs';
 import { serve, stopAll } from './server.mjs';
 
 let origin;
 before(async () => { ({ origin } = await serve(WITH_KEY)); });
 after(async () => { await closeBrowser(); await stopAll(); });
 
-/** Operations, as the index lists them. */
-async function operations(page) {
-  return page.locator('.cards a').evaluateAll((links) => links.map((link) => link.getAttribute('href')));
-}
-
 test('axe finds nothing serious on any page, in both themes, on a desk and on a phone', async () => {
   await withPage({ origin, path: '/explorer' }, async (page) => {
-    const pages = await operations(page);
-    assert.ok(pages.length >= 5);
     await pictures(page, 'explorer');
-    for (const path of pages) {
+    for (const path of await operations(page)) {
       await page.goto(path);
-      await pictures(page, path.slice(1).replaceAll('/', '-'));
+      for (const [theme, width] of [['light', DESKTOP], ['dark', PHONE]]) {
+        await arrange(page, theme, width);
+        await axe(page);
+      }
     }
   });
 });
@@ -99,7 +97,7 @@ test('with the keyboard alone a call is filled in, sent and read', async () => {
 
 test('without scripts a page says what an operation does, takes, answers and refuses', async () => {
   await withPage({ origin, path: '/explorer', scripts: false }, async (page) => {
-    for (const path of await page.locator('.cards a').all().then((all) => Promise.all(all.map((a) => a.getAttribute('href'))))) {
+    for (const path of await operations(page)) {
       await page.goto(path);
       await page.locator('noscript p', { hasText: 'This page can be read as it is.' }).waitFor();
       for (const text of ['Access level', 'Parameters', 'Reply', 'Errors']) {

@@ -168,15 +168,23 @@ export async function fitsItsWidth(page) {
   assert.deepEqual(found, [], `no horizontal scroll at ${page.url()}`);
 }
 
-/** A picture of the whole page in a theme and at a width: `{name}-{theme}-{width}.png`. */
-export async function screenshot(page, name, { theme = 'light', width = DESKTOP, full = true } = {}) {
+/** Shows the page in a theme and at a width; on a phone it must not scroll sideways. */
+export async function arrange(page, theme, width) {
   const { height } = page.viewportSize();
   await page.emulateMedia({ colorScheme: theme });
   await page.setViewportSize({ width, height });
   if (width <= PHONE) await fitsItsWidth(page);
+}
+
+/**
+ * A picture in a theme and at a width: `{name}-{theme}-{width}.png`; of the window alone, or of the
+ * whole page.
+ */
+export async function screenshot(page, name, { theme = 'light', width = DESKTOP, fullPage = true } = {}) {
+  await arrange(page, theme, width);
   mkdirSync(SHOTS, { recursive: true });
   const file = path.join(SHOTS, `${name}-${theme}-${width}.png`);
-  await page.screenshot({ path: file, fullPage: full, animations: 'disabled', caret: 'hide' });
+  await page.screenshot({ path: file, fullPage, animations: 'disabled', caret: 'hide' });
   return file;
 }
 

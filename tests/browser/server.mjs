@@ -1,10 +1,16 @@
 // A real server for a test in the browser: the binary, with a data directory of its own.
 //
-// Environment: HAULAGE (the binary), SCRATCH (a directory that the caller removes).
+// Environment: HAULAGE (the binary; target/debug/haulage), SCRATCH (a directory that the caller
+// removes; the system's temporary one).
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BINARY = process.env.HAULAGE
+  || fileURLToPath(new URL('../../target/debug/haulage', import.meta.url));
 
 /** A server that does not say that it is ready has failed; milliseconds. */
 const READY_WITHIN = 30_000;
@@ -22,10 +28,10 @@ export async function stopAll() {
 
 /** Starts `haulage serve`; jobs stay pending. `env`: more settings, as `HAULAGE_…`. */
 export async function serve(env = {}) {
-  const dir = mkdtempSync(path.join(process.env.SCRATCH, 'server-'));
+  const dir = mkdtempSync(path.join(process.env.SCRATCH || tmpdir(), 'haulage-browser-'));
   const outside = Object.entries(process.env).filter(([name]) => !name.startsWith('HAULAGE_'));
   const log = path.join(dir, 'stderr.log');
-  const child = spawn(process.env.HAULAGE, ['serve'], {
+  const child = spawn(BINARY, ['serve'], {
     cwd: dir,
     env: {
       ...Object.fromEntries(outside),

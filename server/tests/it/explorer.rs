@@ -305,6 +305,7 @@ async fn the_sample_code_of_every_operation_does_what_the_form_says() {
             ("MEDIA_ID", &media),
             ("ACCESS_KEY_ID", KEY_ID),
             ("ACCESS_KEY_SECRET", SECRET),
+            ("DATA_DIR", dirs[1].path().to_str().unwrap()),
             ("CLIENTS", clients.to_str().unwrap()),
             ("HAULAGE", BINARY),
             ("RLIBS", rlibs.to_str().unwrap()),
