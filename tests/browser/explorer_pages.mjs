@@ -18,7 +18,7 @@ after(async () => { await closeBrowser(); await stopAll(); });
 test('axe finds nothing serious on any page, in both themes, on a desk and on a phone', async () => {
   await withPage({ origin, path: '/explorer' }, async (page) => {
     await pictures(page, 'explorer');
-    for (const path of await operations(page)) {
+    for (const path of [...await operations(page), '/errors', '/errors/SignatureDoesNotMatch']) {
       await page.goto(path);
       for (const [theme, width] of [['light', DESKTOP], ['dark', PHONE]]) {
         await arrange(page, theme, width);
