@@ -163,6 +163,8 @@ settings! {
             "Redirects followed for one source; 0 = none.";
         max_bytes (max_bytes): size Open = "20GiB",
             "Largest source.";
+        md5 (md5): md5_rule Open = "asked",
+            "Whether the MD5 of every file is computed and recorded (`always`), or only where the caller declared one or the origin announced one (`asked`). It costs about 1.6 CPU seconds per GiB; SHA-256 and CRC-64 are always computed.";
         ffprobe (ffprobe): optional_path Open = "",
             "The `ffprobe` program; looked up in PATH when not set. Without it the built-in readers are used.";
     }

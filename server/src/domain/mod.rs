@@ -4,11 +4,13 @@
 //! `job` is the heart: the state machine that every store backend is measured against.
 
 pub mod account;
+pub mod digest;
 pub mod fault;
 pub mod id;
 pub mod job;
 pub mod limiter;
 pub mod media;
 pub mod retry;
+pub mod source_headers;
 pub mod source_url;
 pub mod time;

@@ -14,6 +14,7 @@ use crate::blob::spool::Spool;
 use crate::domain::account::AccountId;
 use crate::domain::id::IdCodec;
 use crate::door::Clock;
+use crate::door::vault::Vault;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
@@ -33,6 +34,8 @@ pub struct Ops {
     pub clock: Clock,
     pub play_urls: PlayUrls,
     pub spool: Spool,
+    /// Seals the headers that callers confide for their sources.
+    pub vault: Vault,
     /// Progress of this node's transfers.
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,

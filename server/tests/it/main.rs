@@ -9,6 +9,8 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod confided;
+mod digests;
 mod disk;
 mod explorer;
 mod faults;

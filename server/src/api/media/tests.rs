@@ -46,7 +46,7 @@ impl Bench {
         let object = StoredObject {
             object_key: object_key(MEDIA, Token(1), "mp4"),
             size: staged.size(),
-            sha256: staged.sha256().to_owned(),
+            sha256: staged.sha256(),
             crc64: staged.crc64(),
         };
         blobs.publish(staged, &object.object_key).await.unwrap();

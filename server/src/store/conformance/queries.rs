@@ -7,6 +7,7 @@ use super::bed::{
     success, url,
 };
 use crate::domain::account::AccountId;
+use crate::domain::digest::Declared;
 use crate::domain::id::Key;
 use crate::domain::job::{JobRequest, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::Media;
@@ -60,6 +61,8 @@ pub(super) async fn a_job_is_kept_whole(store: Arc<dyn Store>) {
         cover_url: text("cover"),
         cate_id: Some(i64::MIN),
         file_size: Some(u64::MAX),
+        declared: Declared { md5: Some([1; 16]), sha256: Some([2; 32]), crc64: Some(u64::MAX) },
+        sealed_headers: text("sealed"),
         reference_id: text("reference"),
         template_group_id: text("group"),
         workflow_id: text("workflow"),
