@@ -128,7 +128,7 @@ async fn headers_reach_their_origin_and_nothing_else() {
     replies.extend(answers(&client, &ids).await);
     replies.push(client.get("/metrics", &[]).await.text().to_owned());
     all_logs += &server.log();
-    assert!(all_logs.lines().count() > 100, "the log was written");
+    assert!(all_logs.lines().count() > 20, "the log was written");
     for text in replies.iter().chain([&all_logs]) {
         let leak = text.lines().find(|line| line.contains(CANARY) || line.contains(&BASIC[6..]));
         assert_eq!(leak, None);
