@@ -96,7 +96,7 @@ impl Ops {
 }
 
 fn digests(object: &StoredObject) -> Digests {
-    Digests { sha256: object.sha256.clone(), crc64: object.crc64, md5: None }
+    Digests { sha256: object.sha256.clone(), crc64: object.crc64, md5: object.md5.clone() }
 }
 
 fn stream_type(media_type: MediaType) -> &'static str {

@@ -10,7 +10,7 @@ use crate::blob::spool::{Staged, StagedWriter};
 use crate::blob::{BlobError, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
-use crate::domain::media::{MediaFacts, StoredObject};
+use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
 use crate::domain::source_headers::SourceHeaders;
 use crate::door::{random, sealed_headers};
@@ -142,6 +142,7 @@ async fn receive(
         staged.write(&bytes).map_err(blob_fault)?;
         active.received(staged.written());
         worker.metrics.received_bytes.inc_by(bytes.len() as u64);
+        worker.pace.received(job.account, bytes.len() as u64).await;
         if !sniffed && staged.written() >= SNIFF_BYTES {
             sniff(&staged)?;
             sniffed = true;
@@ -242,10 +243,12 @@ async fn publish(
     facts: &MediaFacts,
 ) -> Result<StoredObject, FetchError> {
     let object = StoredObject {
+        location: DEFAULT_LOCATION.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
         sha256: staged.sha256(),
         crc64: staged.crc64(),
+        md5: staged.md5(),
     };
     worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)
@@ -275,7 +278,7 @@ async fn write_down(worker: &Worker, claim: Claim, end: End) -> StoreResult<Fini
             match worker.rules.backoff.next(attempt, retry, now, job.deadline, jitter) {
                 Next::At(due) => {
                     tracing::info!(job = job.key.0, attempt, %fault, "will try again");
-                    let finish = worker.store.job_retry_later(claim, due).await?;
+                    let finish = worker.store.job_retry_later(claim, fault, due, now).await?;
                     worker.metrics.retries.inc();
                     Ok(finish)
                 }
