@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use wire::action::{GetPlayInfo, MediaSelector, OutputType};
 use wire::code::{Code, Fault};
-use wire::reply::{Digests, GetPlayInfoReply, PlayInfo, Reply, VideoBase};
+use wire::reply::{GetPlayInfoReply, PlayInfo, Reply, VideoBase};
 
-use super::{Ops, store_fault};
+use super::{Ops, digests, store_fault};
 use crate::domain::account::AccountId;
 use crate::domain::job::StateKind;
-use crate::domain::media::{Media, MediaType, StoredObject};
+use crate::domain::media::{Media, MediaType};
 use crate::store::{MediaLookup, MediaRef};
 
 /// A source delivered untouched (contract §9.4).
@@ -90,13 +90,9 @@ impl Ops {
             creation_time: media.created.seconds(),
             modification_time: media.created.seconds(),
             codec_name: facts.codec.clone(),
-            digests: request.include_digests.then(|| digests(&media.object)),
+            digests: request.include_digests.then(|| digests::of(&media.object)),
         }
     }
-}
-
-fn digests(object: &StoredObject) -> Digests {
-    Digests { sha256: object.sha256.clone(), crc64: object.crc64, md5: object.md5.clone() }
 }
 
 fn stream_type(media_type: MediaType) -> &'static str {

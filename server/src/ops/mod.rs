@@ -20,6 +20,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
 
 mod cancel_url_upload_jobs;
+mod digests;
 mod get_play_info;
 mod get_url_upload_infos;
 mod info;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use haulage::domain::digest::Md5Rule;
 use serde_json::{Value, json};
 
 use crate::faults::origin::{FaultOrigin, Speech, Step, send};
@@ -190,21 +191,53 @@ async fn an_unusable_digest_refuses_the_whole_call() {
     assert_eq!(listed["URLUploadInfoList"], json!([]));
 }
 
-/// `Digests` of the medium of a job that succeeded.
+/// `Digests` of a job that succeeded, as both operations that can show them answer.
 async fn digests(client: &Client, job: &str, params: &[(&str, &str)]) -> Value {
     let info = client.terminal(job).await;
-    let mut asked = vec![("VideoId", info["MediaId"].as_str().unwrap())];
-    asked.extend_from_slice(params);
-    let play = client.call("GetPlayInfo", &asked).await.ok();
-    play["PlayInfoList"]["PlayInfo"][0]["Digests"].clone()
+    let with = |asked: (&'static str, &str)| {
+        let mut all = vec![(asked.0, asked.1.to_owned())];
+        all.extend(params.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        all
+    };
+    let medium = with(("VideoId", info["MediaId"].as_str().unwrap()));
+    let medium: Vec<_> = medium.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let play = client.call("GetPlayInfo", &medium).await.ok();
+    let of_stream = play["PlayInfoList"]["PlayInfo"][0]["Digests"].clone();
+    let jobs = with(("JobIds", job));
+    let jobs: Vec<_> = jobs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let infos = client.call("GetURLUploadInfos", &jobs).await.ok();
+    assert_eq!(infos["URLUploadInfoList"][0]["Digests"], of_stream);
+    of_stream
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn computed_digests_are_shown_to_those_who_ask() {
+async fn computed_digests_are_shown_to_those_who_ask_and_md5_where_somebody_had_one() {
     let (server, origin) = (Server::start().await, Origin::start().await);
+    let announcing = announcing(vec![format!("Content-MD5: {MD5_BASE64}")]).await;
     let client = server.client();
-    let id = client.submit(&[origin.url("/good/a.mp4")]).await.remove(0);
-    assert_eq!(digests(&client, &id, &[]).await, Value::Null);
-    let shown = digests(&client, &id, &[("IncludeDigests", "True")]).await;
-    assert_eq!(shown, json!({"Sha256": SHA256, "Crc64": CRC64}), "nobody asked for the MD5");
+    let asking = [("IncludeDigests", "True")];
+    let bare = client.submit(&[origin.url("/good/a.mp4")]).await.remove(0);
+    assert_eq!(digests(&client, &bare, &[]).await, Value::Null);
+    let without = json!({"Sha256": SHA256, "Crc64": CRC64});
+    assert_eq!(digests(&client, &bare, &asking).await, without);
+
+    let with = json!({"Sha256": SHA256, "Crc64": CRC64, "Md5": MD5});
+    let url = format!("http://{}/0.mp4", announcing.at);
+    let announced = client.submit(&[url]).await.remove(0);
+    assert_eq!(digests(&client, &announced, &asking).await, with);
+    let declared = [(origin.url("/good/b.mp4"), json!({"Md5": MD5}))];
+    let declared = submit_with(&client, &declared).await.remove(0);
+    assert_eq!(digests(&client, &declared, &asking).await, with);
+
+    let server = server.restart_with(|c| c.md5 = Md5Rule::Always).await;
+    let client = server.client();
+    let always = client.submit(&[origin.url("/good/c.mp4")]).await.remove(0);
+    assert_eq!(digests(&client, &always, &asking).await, with);
+    assert_eq!(digests(&client, &bare, &asking).await, without, "what was not computed stays so");
+
+    let gone = client.submit(&[origin.url("/gone/d.mp4")]).await.remove(0);
+    assert_eq!(client.terminal(&gone).await["Status"], "DOWNLOAD_FAIL");
+    let asked = [("JobIds", gone.as_str()), ("IncludeDigests", "true")];
+    let infos = client.call("GetURLUploadInfos", &asked).await.ok();
+    assert!(infos["URLUploadInfoList"][0].get("Digests").is_none(), "{infos}");
 }

@@ -124,6 +124,8 @@ pub struct GetUrlUploadInfos {
     pub selector: Selector,
     /// Ours: also answer `Progress` fields of running jobs.
     pub include_progress: bool,
+    /// Ours: also answer `Digests` of jobs that succeeded.
+    pub include_digests: bool,
 }
 
 impl GetUrlUploadInfos {
@@ -131,6 +133,7 @@ impl GetUrlUploadInfos {
         Ok(Self {
             selector: Selector::read(reader, "UploadURLs")?,
             include_progress: reader.boolean("IncludeProgress")?,
+            include_digests: reader.boolean("IncludeDigests")?,
         })
     }
 }

@@ -32,7 +32,7 @@ impl GetUrlUploadInfosReply {
 
 impl UrlUploadInfo {
     fn node(&self) -> Node<'_> {
-        let mut fields = Fields::with_capacity(11);
+        let mut fields = Fields::with_capacity(12);
         fields.push(("JobId", text(&self.job_id)));
         fields.push(("UploadURL", text(&self.upload_url)));
         push(&mut fields, "MediaId", self.media_id.as_deref().map(text));
@@ -44,6 +44,7 @@ impl UrlUploadInfo {
         push(&mut fields, "ErrorMessage", self.error_message.as_deref().map(text));
         push(&mut fields, "UserData", self.user_data.as_deref().map(text));
         push(&mut fields, "Progress", self.progress.as_ref().map(ProgressInfo::node));
+        push(&mut fields, "Digests", self.digests.as_ref().map(Digests::node));
         Node::Object(fields)
     }
 }

@@ -54,6 +54,8 @@ pub struct UrlUploadInfo {
     pub user_data: Option<String>,
     /// Ours.
     pub progress: Option<ProgressInfo>,
+    /// Ours: of the stored bytes, if asked for and stored.
+    pub digests: Option<Digests>,
 }
 
 /// Ours: how far a job is.

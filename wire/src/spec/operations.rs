@@ -285,6 +285,11 @@ const JOB_FIELDS: &[Field] = &[
         ]),
         "With IncludeProgress.",
     ),
+    our_field(
+        "Digests",
+        FieldKind::Object(DIGEST_FIELDS),
+        "With IncludeDigests of GetURLUploadInfos, once the job succeeded.",
+    ),
 ];
 
 const GET_URL_UPLOAD_INFOS: Operation = Operation {
@@ -308,6 +313,12 @@ const GET_URL_UPLOAD_INFOS: Operation = Operation {
             Kind::Boolean,
             "true",
             "Adds Progress to the jobs.",
+        )),
+        our_parameter(optional(
+            "IncludeDigests",
+            Kind::Boolean,
+            "true",
+            "Adds Digests to the jobs that succeeded.",
         )),
     ],
     reply: &[

@@ -37,6 +37,7 @@ fn info() -> UrlUploadInfo {
             attempt: 1,
             title: "a.mp4".to_owned(),
         }),
+        digests: Some(Digests { sha256: "ab".repeat(32), crc64: 7, md5: Some("cd".repeat(16)) }),
     }
 }
 
@@ -187,8 +188,8 @@ fn infos_of_jobs() {
         infos: vec![info(), pending],
         non_exists: vec!["j3".to_owned()],
     });
-    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","URLUploadInfoList":[{"JobId":"j1","UploadURL":"http://h/a.mp4?x=1&y=2","MediaId":"m1","Status":"DOWNLOADING","FileSize":"64610","CreationTime":"2026-01-02T03:04:05Z","CompleteTime":"2026-01-02T03:04:06Z","ErrorCode":"URLInvalidError","ErrorMessage":"gone","UserData":"{}","Progress":{"BytesReceived":10,"BytesTotal":20,"Attempt":1,"Title":"a.mp4"}},{"JobId":"j2","UploadURL":"http://h/b.mp4","Status":"PENDING","CreationTime":"2026-01-02T03:04:05Z"}],"NonExists":["j3"]}"#);
-    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetURLUploadInfosResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><URLUploadInfoList><JobId>j1</JobId><UploadURL>http://h/a.mp4?x=1&amp;y=2</UploadURL><MediaId>m1</MediaId><Status>DOWNLOADING</Status><FileSize>64610</FileSize><CreationTime>2026-01-02T03:04:05Z</CreationTime><CompleteTime>2026-01-02T03:04:06Z</CompleteTime><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><UserData>{}</UserData><Progress><BytesReceived>10</BytesReceived><BytesTotal>20</BytesTotal><Attempt>1</Attempt><Title>a.mp4</Title></Progress></URLUploadInfoList><URLUploadInfoList><JobId>j2</JobId><UploadURL>http://h/b.mp4</UploadURL><Status>PENDING</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime></URLUploadInfoList><NonExists>j3</NonExists></GetURLUploadInfosResponse>"#);
+    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","URLUploadInfoList":[{"JobId":"j1","UploadURL":"http://h/a.mp4?x=1&y=2","MediaId":"m1","Status":"DOWNLOADING","FileSize":"64610","CreationTime":"2026-01-02T03:04:05Z","CompleteTime":"2026-01-02T03:04:06Z","ErrorCode":"URLInvalidError","ErrorMessage":"gone","UserData":"{}","Progress":{"BytesReceived":10,"BytesTotal":20,"Attempt":1,"Title":"a.mp4"},"Digests":{"Sha256":"abababababababababababababababababababababababababababababababab","Crc64":"7","Md5":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}},{"JobId":"j2","UploadURL":"http://h/b.mp4","Status":"PENDING","CreationTime":"2026-01-02T03:04:05Z"}],"NonExists":["j3"]}"#);
+    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetURLUploadInfosResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><URLUploadInfoList><JobId>j1</JobId><UploadURL>http://h/a.mp4?x=1&amp;y=2</UploadURL><MediaId>m1</MediaId><Status>DOWNLOADING</Status><FileSize>64610</FileSize><CreationTime>2026-01-02T03:04:05Z</CreationTime><CompleteTime>2026-01-02T03:04:06Z</CompleteTime><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><UserData>{}</UserData><Progress><BytesReceived>10</BytesReceived><BytesTotal>20</BytesTotal><Attempt>1</Attempt><Title>a.mp4</Title></Progress><Digests><Sha256>abababababababababababababababababababababababababababababababab</Sha256><Crc64>7</Crc64><Md5>cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd</Md5></Digests></URLUploadInfoList><URLUploadInfoList><JobId>j2</JobId><UploadURL>http://h/b.mp4</UploadURL><Status>PENDING</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime></URLUploadInfoList><NonExists>j3</NonExists></GetURLUploadInfosResponse>"#);
 }
 
 #[test]

@@ -443,6 +443,9 @@ impl Store for OneMedium {
 
     // The rest is never called; a call shows as an error.
 
+    async fn media_objects(&self, _: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>> {
+        Err(StoreError::Closed)
+    }
     async fn account_create(&self, _: &str, _: bool, _: Timestamp) -> StoreResult<Option<Account>> {
         Err(StoreError::Closed)
     }
