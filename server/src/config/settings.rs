@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_have_one_spelling_each() {
         for (at, setting) in SETTINGS.iter().enumerate() {
-            let fine = |b: u8| b.is_ascii_lowercase() || b == b'_';
+            let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
             assert!(setting.name.bytes().all(fine), "{}", setting.name);
             assert!(SETTINGS[..at].iter().all(|other| other.name != setting.name));
         }

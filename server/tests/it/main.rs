@@ -10,6 +10,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod confided;
+mod content;
 mod digests;
 mod disk;
 mod explorer;
