@@ -1,13 +1,13 @@
 //! Digests that an origin announces of the file it sends.
 //!
-//! Only what describes exactly the bytes that are stored counts: an answer of 200 without a
-//! content coding (`client` refuses those with one). What cannot be read is passed over with a
+//! Only what describes exactly the bytes that are stored counts: the whole file, without a content
+//! coding (`client` refuses answers with one). What cannot be read is passed over with a
 //! line in the log: a header nobody asked for is no reason to fail a transfer.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::engine::{DecodePaddingMode, DecodePaddingMode::Indifferent};
 use http::StatusCode;
 use http::header::HeaderMap;
 
@@ -17,9 +17,10 @@ use crate::domain::digest::{Algorithm, Digest};
 const ANNOUNCED_LIMIT: usize = 16;
 
 /// Origins are known that leave the padding out, and RFC 9651 §4.2.7 lets a parser accept it.
-const PADDING: DecodePaddingMode = Indifferent;
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(PADDING));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A digest, and the header field that announced it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,20 +43,29 @@ enum Form {
     Dictionary,
 }
 
-/// The fields, with their sources. Of `Content-MD5` (RFC 1864) and `Content-Digest` (RFC 9530 §2),
-/// which describe the content of one message, the whole file is the content of a 200 answer.
-const FIELDS: [(&str, Form); 9] = [
-    ("Content-MD5", Form::Base64(Algorithm::Md5)),
-    ("Digest", Form::List),
-    ("Content-Digest", Form::Dictionary),
-    ("Repr-Digest", Form::Dictionary),
-    ("x-oss-hash-crc64ecma", Form::Decimal),
-    (GOOGLE, Form::List),
-    ("x-amz-checksum-crc32c", Form::Base64(Algorithm::Crc32c)),
-    ("x-amz-checksum-crc32", Form::Base64(Algorithm::Crc32)),
-    ("x-amz-checksum-crc64nvme", Form::Base64(Algorithm::Crc64Nvme)),
+/// What a field describes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The whole file, also where the answer brings a part of it.
+    File,
+    /// What this answer brings: the file if the answer is a 200.
+    Content,
+}
+
+/// The fields: `Content-MD5` (RFC 1864), `Digest` (RFC 3230 §4.3.2: of the instance), those of
+/// RFC 9530 §2 and §3, and the vendors'. S3 may answer a part with the checksum of the part.
+const FIELDS: [(&str, Of, Form); 10] = [
+    ("Content-MD5", Of::Content, Form::Base64(Algorithm::Md5)),
+    ("Digest", Of::File, Form::List),
+    ("Content-Digest", Of::Content, Form::Dictionary),
+    ("Repr-Digest", Of::File, Form::Dictionary),
+    ("x-oss-hash-crc64ecma", Of::File, Form::Decimal),
+    (GOOGLE, Of::File, Form::List),
+    ("x-amz-checksum-sha256", Of::Content, Form::Base64(Algorithm::Sha256)),
+    ("x-amz-checksum-crc32c", Of::Content, Form::Base64(Algorithm::Crc32c)),
+    ("x-amz-checksum-crc32", Of::Content, Form::Base64(Algorithm::Crc32)),
+    ("x-amz-checksum-crc64nvme", Of::Content, Form::Base64(Algorithm::Crc64Nvme)),
 ];
-const AMAZON_SHA256: (&str, Form) = ("x-amz-checksum-sha256", Form::Base64(Algorithm::Sha256));
 
 const GOOGLE: &str = "x-goog-hash";
 /// How Google Cloud Storage keeps the object: where it is compressed and is unpacked on the way,
@@ -66,12 +76,15 @@ const AMAZON_TYPE: &str = "x-amz-checksum-type";
 
 /// The usable digests of an answer, at most [`ANNOUNCED_LIMIT`].
 pub(super) fn announced(status: StatusCode, headers: &HeaderMap) -> Vec<Announced> {
-    if status != StatusCode::OK {
-        return Vec::new();
-    }
     let mut found = Vec::new();
-    for (field, form) in FIELDS.into_iter().chain([AMAZON_SHA256]) {
-        if !applies(field, headers) {
+    for (field, of, form) in FIELDS {
+        let covered = match status {
+            StatusCode::OK => true,
+            StatusCode::PARTIAL_CONTENT => of == Of::File,
+            // Whoever answers so may have changed the file on the way (RFC 9110 §15.3.4).
+            _ => false,
+        };
+        if !covered || !applies(field, headers) {
             continue;
         }
         for value in headers.get_all(field) {
@@ -203,9 +216,17 @@ mod tests {
 
     #[test]
     fn what_does_not_describe_the_stored_bytes_is_not_heard() {
-        // A part of the file, or an answer that a proxy has changed (RFC 9110 §15.3.4).
-        assert!(of(206, &[("content-md5", MD5)]).is_empty());
-        assert!(of(203, &[("content-md5", MD5)]).is_empty());
+        let file = format!("sha-256=:{SHA256}:");
+        let fields = [
+            ("content-md5", MD5),
+            ("content-digest", &file),
+            ("repr-digest", &file),
+            ("x-amz-checksum-sha256", SHA256),
+        ];
+        let fields = |status| -> Vec<_> { of(status, &fields).into_iter().map(|f| f.0).collect() };
+        assert_eq!(fields(200).len(), 4);
+        assert_eq!(fields(206), ["Repr-Digest"], "the others are of the part");
+        assert!(fields(203).is_empty());
         let google = format!("md5={MD5}");
         let with = |coding| {
             names(&[("x-goog-hash", &google), ("x-goog-stored-content-encoding", coding)]).len()
@@ -252,7 +273,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "[ -~]{0,80}") {
-            for (field, _) in FIELDS {
+            for (field, ..) in FIELDS {
                 let _ = names(&[(field, &text)]);
             }
         }
