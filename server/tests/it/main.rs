@@ -7,10 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod cli;
 mod confided;
 mod content;
+mod deploy;
 mod digests;
 mod disk;
 mod explorer;

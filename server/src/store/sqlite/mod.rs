@@ -9,6 +9,7 @@
 //! statement that claims.
 
 mod accounts;
+mod backup;
 mod connect;
 mod desk;
 mod failure;
@@ -28,6 +29,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+pub use self::backup::KnownObject;
 pub use self::connect::Inspection;
 use self::connect::Place;
 use self::failure::Failure;
