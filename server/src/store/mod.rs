@@ -457,6 +457,10 @@ pub trait Store: Desk {
     /// The stored object of a medium, for serving it by a signed URL, whoever asks.
     async fn media_object(&self, key: Key) -> StoreResult<Option<(StoredObject, MediaFacts)>>;
 
+    /// The stored objects of the media among `keys`, in their order. The keys are those of jobs
+    /// that their account has been shown.
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>>;
+
     /// Counts.
     async fn stats(&self) -> StoreResult<Stats>;
 

@@ -339,6 +339,13 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>> {
+        self.with(|inner| {
+            let found = keys.iter().filter_map(|key| inner.media.get(key));
+            Ok(found.map(|media| (media.key, media.object.clone())).collect())
+        })
+    }
+
     async fn stats(&self) -> StoreResult<Stats> {
         self.with(|inner| {
             let count = |kind| {

@@ -263,6 +263,11 @@ impl Store for SqliteStore {
         self.readers.read(move |db| queries::object(db, key)).await
     }
 
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>> {
+        let keys = keys.to_vec();
+        self.readers.read(move |db| queries::objects(db, &keys)).await
+    }
+
     async fn stats(&self) -> StoreResult<Stats> {
         self.readers.read(|db| queries::stats(db)).await
     }
