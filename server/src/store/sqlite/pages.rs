@@ -73,7 +73,7 @@ where
 }
 
 /// The statements to merge, with their values: one for each state, unless one index does it.
-fn walks(request: &PageRequest) -> Vec<(&'static str, Vec<Value>)> {
+pub(super) fn walks(request: &PageRequest) -> Vec<(&'static str, Vec<Value>)> {
     let (first, end) = request.keys();
     let part = request.url_contains.clone().map_or(Value::Null, Value::Text);
     let values = |more: &[Value]| {
