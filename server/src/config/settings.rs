@@ -168,7 +168,7 @@ settings! {
         md5 (md5): md5_rule Open = "asked",
             "Whether the MD5 of every file is computed and recorded (`always`), or only where the caller declared one or the origin announced one (`asked`). It costs about 1.6 CPU seconds per GiB; SHA-256 and CRC-64 are always computed.";
         ffprobe (ffprobe): optional_path Open = "",
-            "The `ffprobe` program; looked up in PATH when not set. Without it the built-in readers are used.";
+            "The `ffprobe` program; looked up in PATH when not set. It is asked what the built-in readers cannot tell of a file.";
     }
     "Jobs" {
         transfers (transfers): limit Open = "64",
