@@ -17,6 +17,30 @@ pub struct Account {
     pub created: Timestamp,
 }
 
+/// Whose things a request is about, and what its caller may do.
+///
+/// An operator may look at and act for every account; everybody else is confined to their own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subject {
+    /// Whose things are meant.
+    pub account: AccountId,
+    /// Whether the caller is an operator.
+    pub operator: bool,
+    /// Every account's things are meant; only for operators.
+    pub all: bool,
+    /// The account that calls; an operator's may differ from `account`.
+    pub caller: AccountId,
+    /// The access key that signed, or whose session calls; empty for calls of the server itself.
+    pub access_key_id: String,
+}
+
+impl Subject {
+    /// The caller's own things.
+    pub fn own(account: AccountId, operator: bool) -> Self {
+        Self { account, operator, all: false, caller: account, access_key_id: String::new() }
+    }
+}
+
 /// Longest account name, in characters.
 pub const NAME_LIMIT: usize = 64;
 
