@@ -14,19 +14,22 @@ pub struct Account {
     /// Unique, chosen by the operator: 1 to [`NAME_LIMIT`] characters of `[A-Za-z0-9._-]`.
     pub name: String,
     pub enabled: bool,
+    /// Whether its keys may look at every account's things and act on them.
+    pub operator: bool,
     pub created: Timestamp,
 }
 
-/// Whose things a request is about, and what its caller may do.
+/// Whose things a call is about, and what its caller may do. Made where the caller is known
+/// (`api::gate`); everything below goes by it.
 ///
 /// An operator may look at and act for every account; everybody else is confined to their own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subject {
-    /// Whose things are meant.
+    /// The account whose things are meant; the caller's own when `all` is set.
     pub account: AccountId,
-    /// Whether the caller is an operator.
+    /// Whether the caller's account is an operator.
     pub operator: bool,
-    /// Every account's things are meant; only for operators.
+    /// Whether the things of every account are meant. Only ever set for operators.
     pub all: bool,
     /// The account that calls; an operator's may differ from `account`.
     pub caller: AccountId,
@@ -38,6 +41,11 @@ impl Subject {
     /// The caller's own things.
     pub fn own(account: AccountId, operator: bool) -> Self {
         Self { account, operator, all: false, caller: account, access_key_id: String::new() }
+    }
+
+    /// The account to look at; `None` means every account.
+    pub fn account(&self) -> Option<AccountId> {
+        (!self.all).then_some(self.account)
     }
 }
 
