@@ -13,6 +13,7 @@ use screen::{Ink, Screen, emit};
 mod account;
 mod cancel;
 mod completions;
+mod console;
 mod demo;
 mod doctor;
 mod follow;
@@ -64,6 +65,7 @@ enum Verb {
     Watch(watch::Args),
     Account(account::Args),
     Key(key::Args),
+    Console(console::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
     Completions(completions::Args),
@@ -146,6 +148,7 @@ impl Verb {
             Self::Watch(args) => setup::block_on(args.run()),
             Self::Account(args) => setup::block_on(args.run()),
             Self::Key(args) => setup::block_on(args.run()),
+            Self::Console(args) => setup::block_on(args.run()),
             Self::Doctor(args) => setup::block_on(args.run()),
             Self::Migrate(args) => setup::block_on(args.run()),
             Self::Completions(args) => args.run(),
@@ -163,6 +166,7 @@ impl Verb {
             Self::Watch(args) => args.json,
             Self::Account(args) => args.json,
             Self::Key(args) => args.json,
+            Self::Console(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Migrate(args) => args.json,
         }

@@ -74,3 +74,74 @@ impl Ops {
         Some((sealed, access_key_id.to_owned(), Timestamp(expires.parse().ok()?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::AccountId;
+    use crate::ops::for_tests::ops;
+
+    fn signed_in(key: &str) -> Subject {
+        Subject { access_key_id: key.to_owned(), ..Subject::own(AccountId(1), false) }
+    }
+
+    fn ticket(ops: &Ops, key: &str) -> String {
+        match ops.create_console_session(&signed_in(key)) {
+            Ok(Reply::CreateConsoleSession(reply)) => reply.ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn redeemed(ops: &Ops, ticket: &str) -> Result<String, String> {
+        ops.redeem_ticket(ticket).await.map_err(|fault| fault.code_text().into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_ticket_signs_in_once_as_the_key_that_asked_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let ops = ops(dir.path()).await;
+        let (one, other) = (ticket(&ops, "key one"), ticket(&ops, "key two"));
+        let refused = Err("Forbidden.RAM".to_owned());
+        assert_eq!(redeemed(&ops, &one).await, Ok("key one".to_owned()));
+        assert_eq!(redeemed(&ops, &one).await, refused);
+        assert_eq!(redeemed(&ops, &one.to_uppercase()).await, refused, "the same bytes");
+        assert_eq!(redeemed(&ops, &other).await, Ok("key two".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_good_for_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let ops = ops(dir.path()).await;
+        let (early, late) = (ticket(&ops, "k"), ticket(&ops, "k"));
+        let start = ops.clock.now();
+        ops.clock.set(Timestamp(start.0 + 59_999));
+        assert_eq!(redeemed(&ops, &early).await, Ok("k".to_owned()));
+        ops.clock.set(Timestamp(start.0 + 60_000));
+        assert_eq!(redeemed(&ops, &late).await, Err("Forbidden.RAM".to_owned()));
+        // Neither does one come back when the clock is set back.
+        ops.clock.set(start);
+        assert_eq!(redeemed(&ops, &early).await, Err("Forbidden.RAM".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_a_ticket() {
+        let dir = tempfile::tempdir().unwrap();
+        let ops = ops(dir.path()).await;
+        let good = ticket(&ops, "k");
+        let mut flipped = hex::decode(&good).unwrap();
+        flipped[40] ^= 1;
+        let elsewhere = hex::encode(ops.vault.seal("k", "99999999999999 k"));
+        for wrong in [
+            "",
+            "x",
+            "00",
+            &good[2..],
+            &hex::encode(flipped),
+            &elsewhere,
+            &"0".repeat(TICKET_LIMIT + 2),
+        ] {
+            assert_eq!(redeemed(&ops, wrong).await, Err("Forbidden.RAM".to_owned()), "{wrong}");
+        }
+        assert!(ops.create_console_session(&Subject::own(AccountId(1), true)).is_err());
+    }
+}

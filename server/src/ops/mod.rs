@@ -35,6 +35,9 @@ mod list_url_upload_jobs;
 mod node;
 mod upload_media_by_url;
 
+#[cfg(test)]
+mod for_tests;
+
 pub use get_upload_statistics::Answers;
 pub use node::NodeFacts;
 
