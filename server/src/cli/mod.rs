@@ -11,6 +11,7 @@ use crate::client::{ClientError, Refusal};
 use screen::{Ink, Screen, emit};
 
 mod account;
+mod backup;
 mod cancel;
 mod completions;
 mod console;
@@ -68,6 +69,7 @@ enum Verb {
     Console(console::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
 }
 
@@ -151,6 +153,7 @@ impl Verb {
             Self::Console(args) => setup::block_on(args.run()),
             Self::Doctor(args) => setup::block_on(args.run()),
             Self::Migrate(args) => setup::block_on(args.run()),
+            Self::Backup(args) => args.run(),
             Self::Completions(args) => args.run(),
         }
     }
@@ -169,6 +172,7 @@ impl Verb {
             Self::Console(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Migrate(args) => args.json,
+            Self::Backup(args) => args.json,
         }
     }
 }

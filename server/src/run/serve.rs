@@ -42,11 +42,11 @@ use crate::worker::pace::Pace;
 use crate::worker::{WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
-const LOCK_FILE: &str = "haulage.lock";
-const DATABASE_FILE: &str = "haulage.db";
+pub(super) const LOCK_FILE: &str = "haulage.lock";
+pub(super) const DATABASE_FILE: &str = "haulage.db";
 /// Where bytes land first, and where local objects live, in the data directory.
 const SPOOL_DIR: &str = "spool";
-const OBJECTS_DIR: &str = "objects";
+pub(super) const OBJECTS_DIR: &str = "objects";
 /// After an abort, tasks have this long to hand their jobs back.
 const ABORT_GRACE: Duration = Duration::from_secs(5);
 

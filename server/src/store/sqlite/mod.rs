@@ -9,6 +9,7 @@
 //! statement that claims.
 
 mod accounts;
+mod backup;
 mod connect;
 mod counts;
 mod desk;
@@ -30,6 +31,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+pub use self::backup::KnownObject;
 pub use self::connect::Inspection;
 use self::connect::Place;
 use self::failure::Failure;

@@ -65,6 +65,7 @@ statements! {
         FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = ?1";
 
     // Nonces.
+    OBJECTS_ALL = "SELECT location, object_key, size FROM media";
     NONCE_ALL = "SELECT expires, hash FROM nonce";
     NONCE_PUT = "INSERT OR IGNORE INTO nonce (expires, hash) VALUES (?1, ?2)";
 
