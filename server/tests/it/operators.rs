@@ -162,9 +162,9 @@ async fn an_operator_cannot_lock_itself_out() {
     // Not by way of acting for another account either.
     operator.call("CreateAccount", &[("AccountName", "press")]).await.ok();
     for account in ["", "press"] {
-        let refused =
-            operator.call("UpdateAccount", &[disable[0], disable[1], ("Account", account)]);
-        assert_eq!(refused.await.code(), "InvalidParameter.AccountName");
+        let own = [disable[0], disable[1], ("Account", account)];
+        let refused = operator.call("UpdateAccount", &own).await;
+        assert_eq!(refused.code(), "InvalidParameter.AccountName");
         let key = ("UserAccessKeyId", KEY_ID);
         let off = [key, ("Status", "Inactive"), ("Account", account)];
         let refused = operator.call("UpdateAccessKey", &off).await;
@@ -182,11 +182,11 @@ async fn an_operator_cannot_lock_itself_out() {
     let (id, secret) = (&key["AccessKeyId"], &key["AccessKeySecret"]);
     let second = Client::new(operator.address, id.as_str().unwrap(), secret.as_str().unwrap());
     second.call("UpdateAccount", &disable).await.ok();
-    let answer = until("the account is disabled", SOON, || async {
+    let listed = || async {
         let answer = operator.call("ListAccounts", &[]).await;
         (answer.status != 200).then_some(answer)
-    });
-    forbidden(&answer.await);
+    };
+    forbidden(&until("the account is disabled", SOON, listed).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
