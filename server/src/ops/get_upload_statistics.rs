@@ -307,6 +307,24 @@ mod tests {
         assert_eq!(counted, expected.map(|(code, jobs, off)| (code.to_owned(), jobs, off)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_kept_for_a_second_for_each_hour_and_for_its_question_alone() {
+        let answers = Answers::default();
+        let (mine, all) = ((Some(AccountId(1)), 60), (None, 120));
+        answers.keep(mine, Arc::default());
+        answers.keep(all, Arc::default());
+        assert!(answers.recent((Some(AccountId(2)), 60)).is_none());
+        assert!(answers.recent((None, 60)).is_none());
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert!(answers.recent(mine).is_some() && answers.recent(all).is_some());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(answers.recent(mine).is_none() && answers.recent(all).is_some());
+        for minutes in 0..10 * u32::try_from(ANSWERS_KEPT).unwrap() {
+            answers.keep((None, minutes), Arc::default());
+        }
+        assert!(answers.0.lock().unwrap().len() <= ANSWERS_KEPT);
+    }
+
     #[test]
     fn only_a_job_that_is_ready_has_waited() {
         let queue = |oldest_ready| AccountQueue {
