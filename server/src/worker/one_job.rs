@@ -19,6 +19,7 @@ use crate::store::{Claim, Finish, Outcome, StoreResult};
 use crate::telemetry::metrics::JobLabels;
 
 /// How the work on a claim came to its end.
+#[expect(clippy::large_enum_variant, reason = "made once for each job's end and moved twice")]
 enum End {
     Stored(MediaFacts, StoredObject),
     Fault(JobFault, Retry),
