@@ -9,6 +9,7 @@
 mod architecture;
 mod backup;
 mod bad_input;
+mod browser;
 mod cli;
 mod deploy;
 mod disk;
@@ -25,3 +26,4 @@ mod readme;
 mod sdk;
 mod secrets;
 mod stopping;
+mod syscalls;
