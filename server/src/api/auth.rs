@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use wire::code::{Code, Fault};
 use wire::envelope::Credentials;
 
-use crate::domain::account::{AccountId, KeyStatus};
+use crate::domain::account::{Account, AccountId, KeyStatus};
 use crate::domain::time::Timestamp;
 use crate::door::vault::Vault;
 use crate::ops::store_fault;
@@ -27,8 +27,7 @@ const DUMMY_SECRET: &str = "no key has this secret, it only takes time";
 /// An access key, ready to verify with.
 #[derive(Debug)]
 struct KnownKey {
-    account: AccountId,
-    account_enabled: bool,
+    account: Account,
     status: KeyStatus,
     secret: Secret,
     read_at: Instant,
@@ -43,11 +42,23 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Who made a request whose signature verified.
-#[derive(Clone, Copy, Debug)]
+/// Who made a request: whoever signed it, or the console on behalf of a session.
+#[derive(Clone, Debug)]
 pub struct Caller {
     pub account: AccountId,
+    /// Name of the account.
+    pub name: String,
+    /// Whether the account may act for every account.
+    pub operator: bool,
+    pub access_key_id: String,
     account_enabled: bool,
+}
+
+/// A request that was refused, and the account whose key it named, if that exists.
+#[derive(Debug)]
+pub struct Refusal {
+    pub fault: Fault,
+    pub account: Option<AccountId>,
 }
 
 impl Caller {
@@ -55,6 +66,38 @@ impl Caller {
     /// When the account is disabled.
     pub fn check_account(&self) -> Result<(), Fault> {
         if self.account_enabled { Ok(()) } else { Err(Fault::new(Code::ForbiddenRAM)) }
+    }
+}
+
+/// The checks of a key that exists, in their order.
+fn judge(
+    key: &KnownKey,
+    credentials: &Credentials,
+    now: Timestamp,
+    verify: impl Fn(&Credentials, &str) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    if key.status == KeyStatus::Disabled {
+        return Err(Fault::new(Code::InvalidAccessKeyIdInactive));
+    }
+    let distance = credentials.timestamp()?.abs_diff(now.seconds());
+    if distance > WINDOW_SECONDS.unsigned_abs() {
+        return Err(Fault::new(Code::InvalidTimeStampExpired));
+    }
+    verify(credentials, &key.secret.0)?;
+    // All our keys are permanent ones: a token with them is somebody else's.
+    if credentials.security_token.is_some() {
+        return Err(Fault::new(Code::InvalidSecurityTokenMismatch));
+    }
+    Ok(())
+}
+
+fn caller(access_key_id: &str, key: &KnownKey) -> Caller {
+    Caller {
+        account: key.account.id,
+        name: key.account.name.clone(),
+        operator: key.account.operator,
+        access_key_id: access_key_id.to_owned(),
+        account_enabled: key.account.enabled,
     }
 }
 
@@ -80,25 +123,36 @@ impl Authenticator {
         credentials: &Credentials,
         now: Timestamp,
         verify: impl Fn(&Credentials, &str) -> Result<(), Fault>,
-    ) -> Result<Caller, Fault> {
-        let Some(key) = self.find(&credentials.access_key_id).await? else {
+    ) -> Result<Caller, Refusal> {
+        let stranger = |fault| Refusal { fault, account: None };
+        let found = self.find(&credentials.access_key_id).await.map_err(stranger)?;
+        let Some(key) = found else {
             // The result does not matter, its time does.
             let _ = std::hint::black_box(verify(credentials, DUMMY_SECRET));
+            return Err(stranger(Fault::new(Code::InvalidAccessKeyIdNotFound)));
+        };
+        match judge(&key, credentials, now, verify) {
+            Ok(()) => Ok(caller(&credentials.access_key_id, &key)),
+            Err(fault) => Err(Refusal { fault, account: Some(key.account.id) }),
+        }
+    }
+
+    /// Who a console session acts for, by the access key that it was opened with: judged as a
+    /// signed request is, without time and signature.
+    ///
+    /// # Errors
+    /// The fault of the first check that fails: the key does not exist (any more) or is disabled,
+    /// its account is disabled.
+    pub async fn session_caller(&self, access_key_id: &str) -> Result<Caller, Fault> {
+        let Some(key) = self.find(access_key_id).await? else {
             return Err(Fault::new(Code::InvalidAccessKeyIdNotFound));
         };
         if key.status == KeyStatus::Disabled {
             return Err(Fault::new(Code::InvalidAccessKeyIdInactive));
         }
-        let distance = credentials.timestamp()?.abs_diff(now.seconds());
-        if distance > WINDOW_SECONDS.unsigned_abs() {
-            return Err(Fault::new(Code::InvalidTimeStampExpired));
-        }
-        verify(credentials, &key.secret.0)?;
-        // All our keys are permanent ones: a token with them is somebody else's.
-        if credentials.security_token.is_some() {
-            return Err(Fault::new(Code::InvalidSecurityTokenMismatch));
-        }
-        Ok(Caller { account: key.account, account_enabled: key.account_enabled })
+        let caller = caller(access_key_id, &key);
+        caller.check_account()?;
+        Ok(caller)
     }
 
     async fn find(&self, id: &str) -> Result<Option<Arc<KnownKey>>, Fault> {
@@ -113,13 +167,8 @@ impl Authenticator {
             tracing::error!(access_key_id = id, %error, "an access key cannot be used");
             Fault::new(Code::InternalError)
         })?;
-        let key = Arc::new(KnownKey {
-            account: account.id,
-            account_enabled: account.enabled,
-            status: key.status,
-            secret: Secret(secret),
-            read_at,
-        });
+        let key =
+            Arc::new(KnownKey { account, status: key.status, secret: Secret(secret), read_at });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEYS_REMEMBERED {
             known.clear();
@@ -131,5 +180,41 @@ impl Authenticator {
     fn remembered(&self, id: &str) -> Option<Arc<KnownKey>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id).filter(|key| key.read_at.elapsed() < KEY_TRUST).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::first_key::{self, FirstKey};
+    use crate::store::memory::MemoryStore;
+
+    /// A session acts as its key may, and no longer than that.
+    #[tokio::test]
+    async fn a_session_ends_with_its_key_and_its_account() {
+        let (store, vault, now) = (MemoryStore::new(), Vault::new([1; 32]), Timestamp(0));
+        let account = store.account_create("press", true, now).await.unwrap().unwrap();
+        for id in ["one", "two"] {
+            let key = FirstKey { access_key_id: id.to_owned(), access_key_secret: "s".to_owned() };
+            assert!(first_key::add(&store, &vault, &account, &key, now).await.unwrap());
+        }
+        let store: Arc<dyn Store> = Arc::new(store);
+        let judged = async |id: &str| {
+            // Each time a new one, which trusts nothing that it read before.
+            let auth = Authenticator::new(store.clone(), vault.clone());
+            auth.session_caller(id).await.map_err(|fault| fault.code_text().into_owned())
+        };
+        let caller = judged("one").await.unwrap();
+        assert_eq!((caller.account, &*caller.name, caller.operator), (account.id, "press", true));
+        assert_eq!(caller.access_key_id, "one");
+        let refused = async |id: &str| judged(id).await.err();
+        assert_eq!(refused("nobody").await.as_deref(), Some("InvalidAccessKeyId.NotFound"));
+        store.key_set_status("one", Some(KeyStatus::Disabled)).await.unwrap();
+        assert_eq!(refused("one").await.as_deref(), Some("InvalidAccessKeyId.Inactive"));
+        store.key_set_status("one", None).await.unwrap();
+        assert_eq!(refused("one").await.as_deref(), Some("InvalidAccessKeyId.NotFound"));
+        assert_eq!(refused("two").await, None);
+        store.account_set_enabled("press", false).await.unwrap();
+        assert_eq!(refused("two").await.as_deref(), Some("Forbidden.RAM"));
     }
 }

@@ -1,6 +1,7 @@
 //! The way of an API request, from its bytes to its answer. Which of two errors wins is
 //! observable, so the order of the checks (contract §8.1) is one function: [`pass`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,13 @@ use wire::code::{Code, Fault};
 use wire::envelope::{self, Format, HttpParts};
 use wire::params::{BODY_LIMIT, Params};
 use wire::reply::{Reply, render_fault};
+use wire::spec::Operation;
 
 use super::Api;
+use super::auth::Caller;
+use super::listen::Peer;
+use super::records::{Entry, Scheme};
+use crate::domain::account::{AccountId, Subject};
 use crate::door::random;
 use crate::ops::store_fault;
 use crate::store::{Nonce, NonceUse};
@@ -46,31 +52,34 @@ pub(super) async fn answer(api: Arc<Api>, request: Request) -> Response {
     let started = Instant::now();
     let request_id = random::request_id();
     let host = host_of(request.headers());
-    let (arrived, format) = match arrive(request).await {
-        Ok(arrived) => {
-            let format = arrived.with_parts(envelope::guess_format);
-            (arrived, format)
-        }
+    let source = Peer::of(&request);
+    let arrived = match arrive(request).await {
+        Ok(arrived) => arrived,
         Err(fault) => {
-            return fault_response(&api, &fault, Format::Json, &request_id, &host);
+            let response = fault_response(&api, &fault, Format::Json, &request_id, &host);
+            let seen = Seen::nothing(Format::Json);
+            record(&api, request_id, source, started, seen, Some(fault));
+            return response;
         }
     };
+    let format = arrived.with_parts(envelope::guess_format);
     let worker = api.clone();
     let id = request_id.clone();
     let made = api.tasks.spawn("request", async move { pass(&worker, &arrived, &id).await }).await;
     let passed = made.ok().flatten().unwrap_or_else(|| Passed {
-        operation: "unknown",
-        format,
+        seen: Seen::nothing(format),
         outcome: Err(Fault::new(Code::InternalError)),
     });
-    let response = match &passed.outcome {
+    let Passed { seen, outcome } = passed;
+    let response = match &outcome {
         Ok(reply) => {
-            let body = reply.render(passed.format, &request_id);
-            finish(StatusCode::OK, passed.format, &request_id, body)
+            let body = reply.render(seen.format, &request_id);
+            finish(StatusCode::OK, seen.format, &request_id, body)
         }
-        Err(fault) => fault_response(&api, fault, passed.format, &request_id, &host),
+        Err(fault) => fault_response(&api, fault, seen.format, &request_id, &host),
     };
-    let labels = RequestLabels { operation: passed.operation, status: response.status().as_u16() };
+    let labels = RequestLabels { operation: seen.operation, status: response.status().as_u16() };
+    record(&api, request_id, source, started, seen, outcome.err());
     api.metrics.requests.get_or_create(&labels).inc();
     api.metrics.request_seconds.observe(started.elapsed().as_secs_f64());
     response
@@ -78,48 +87,91 @@ pub(super) async fn answer(api: Arc<Api>, request: Request) -> Response {
 
 /// What became of a request.
 struct Passed {
-    operation: &'static str,
-    format: Format,
+    seen: Seen,
     outcome: Result<Reply, Fault>,
 }
 
+/// What is known of a request, as far as it came.
+struct Seen {
+    operation: &'static str,
+    format: Format,
+    scheme: Scheme,
+    access_key_id: String,
+    /// Whose key that is, whether or not the signature was right.
+    account: Option<AccountId>,
+}
+
+impl Seen {
+    fn nothing(format: Format) -> Self {
+        Self {
+            operation: "unknown",
+            format,
+            scheme: Scheme::Unknown,
+            access_key_id: String::new(),
+            account: None,
+        }
+    }
+}
+
+/// Remembers a request for whoever asks about it by its id.
+fn record(
+    api: &Api,
+    request_id: String,
+    source: Option<IpAddr>,
+    started: Instant,
+    seen: Seen,
+    fault: Option<Fault>,
+) {
+    api.records.add(Entry {
+        request_id,
+        time: api.clock.now(),
+        operation: seen.operation,
+        access_key_id: seen.access_key_id,
+        account: seen.account,
+        source,
+        took: started.elapsed(),
+        scheme: seen.scheme,
+        fault,
+    });
+}
+
 /// The order of checks: parse, format, version and action, common parameters, access key, time,
-/// signature, nonce, account, throttle, operation parameters, operation.
+/// signature, nonce, account, throttle, whose things are meant, operation parameters, operation.
 async fn pass(api: &Api, arrived: &Arrived, request_id: &str) -> Passed {
-    let mut passed = Passed {
-        operation: "unknown",
-        format: arrived.with_parts(envelope::guess_format),
-        outcome: Err(Fault::new(Code::InternalError)),
-    };
-    passed.outcome = steps(api, arrived, &mut passed.operation, &mut passed.format).await;
-    if let Err(fault) = &passed.outcome {
+    let mut seen = Seen::nothing(arrived.with_parts(envelope::guess_format));
+    let outcome = steps(api, arrived, &mut seen).await;
+    if let Err(fault) = &outcome {
         tracing::info!(
             request_id,
-            operation = passed.operation,
+            operation = seen.operation,
             code = %fault.code_text(),
             "request refused"
         );
     }
-    passed
+    Passed { seen, outcome }
 }
 
-async fn steps(
-    api: &Api,
-    arrived: &Arrived,
-    operation: &mut &'static str,
-    format: &mut Format,
-) -> Result<Reply, Fault> {
+async fn steps(api: &Api, arrived: &Arrived, seen: &mut Seen) -> Result<Reply, Fault> {
     let content_type = arrived.header("content-type");
     let params = Params::parse(&arrived.query, content_type, &arrived.body)?;
     let envelope = arrived.with_parts(|parts| envelope::read(parts, &params))?;
-    *operation = envelope.operation.action;
-    *format = envelope.format;
+    seen.operation = envelope.operation.action;
+    seen.format = envelope.format;
+    seen.access_key_id = envelope.credentials.access_key_id.clone();
+    seen.scheme = match envelope.credentials.scheme {
+        envelope::Scheme::V1 => Scheme::V1,
+        envelope::Scheme::V3 => Scheme::V3,
+    };
     let now = api.clock.now();
 
     let caller = api.auth.authenticate(&envelope.credentials, now, |credentials, secret| {
         arrived.with_parts(|parts| credentials.verify(parts, &params, secret))
     });
-    let caller = caller.await?;
+    let caller = caller.await.map_err(|refusal| {
+        seen.account = refusal.account;
+        refusal.fault
+    })?;
+    seen.account = Some(caller.account);
     let nonce = Nonce {
         access_key_id: &envelope.credentials.access_key_id,
         value: &envelope.credentials.nonce,
@@ -139,13 +191,63 @@ async fn steps(
         NonceUse::Fresh(durable) => durable,
         NonceUse::Replayed => return Err(Fault::new(Code::SignatureNonceUsed)),
     };
-    let answer = match action::Request::parse(envelope.operation, &params) {
-        Ok(request) => api.ops.run(caller.account, request).await,
-        Err(fault) => Err(fault),
-    };
+    let answer = run(api, &caller, envelope.operation, &params).await;
     // The answer is an acknowledgement, also that this nonce is used up.
     durable.await.map_err(store_fault)?;
     answer
+}
+
+async fn run(
+    api: &Api,
+    caller: &Caller,
+    operation: &Operation,
+    params: &Params,
+) -> Result<Reply, Fault> {
+    let subject = subject(api, caller, params.get("Account"), operation).await?;
+    let request = action::Request::parse(operation, params)?;
+    api.ops.run(&subject, request).await
+}
+
+/// Operations that can be about every account at once.
+const FOR_ALL: [&str; 3] = ["ListUrlUploadJobs", "GetUploadStatistics", "ListAccessKeys"];
+
+/// Whose things a request is about: the caller's own, or, for operators, those of the account that
+/// the parameter `Account` names, or of all (`*`).
+///
+/// # Errors
+/// `Forbidden.RAM` when somebody else names an account that is not their own, whether or not it
+/// exists; `InvalidParameter.Account` when an operator names none that exists, or all of them
+/// where an operation is about one.
+pub async fn subject(
+    api: &Api,
+    caller: &Caller,
+    account_param: Option<&str>,
+    operation: &Operation,
+) -> Result<Subject, Fault> {
+    let own = Subject {
+        access_key_id: caller.access_key_id.clone(),
+        ..Subject::own(caller.account, caller.operator)
+    };
+    let name = match account_param {
+        None | Some("") => return Ok(own),
+        Some(name) if name == caller.name => return Ok(own),
+        Some(name) => name,
+    };
+    if !caller.operator {
+        return Err(Fault::new(Code::ForbiddenRAM));
+    }
+    if name == "*" {
+        if FOR_ALL.contains(&operation.action) {
+            return Ok(Subject { all: true, ..own });
+        }
+        let why = format!("Only {} take every account.", FOR_ALL.join(", "));
+        return Err(Fault::invalid_because("Account", why));
+    }
+    let accounts = api.store.account_list().await.map_err(store_fault)?;
+    match accounts.into_iter().find(|account| account.name == name) {
+        Some(account) => Ok(Subject { account: account.id, ..own }),
+        None => Err(Fault::invalid_because("Account", "No account has this name.")),
+    }
 }
 
 impl Arrived {
@@ -214,15 +316,21 @@ pub(super) fn is_browser_visit(request: &Request) -> bool {
 
 /// A path that is nobody's answers in the API's shape too.
 pub(super) async fn unknown_path(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let host = host_of(request.headers());
-    let fault = Fault::new(Code::InvalidActionNotFound);
-    fault_response(&api, &fault, format_of(&request), &random::request_id(), &host)
+    refuse_outright(&api, &request, Fault::new(Code::InvalidActionNotFound))
 }
 
 pub(super) async fn wrong_method(State(api): State<Arc<Api>>, request: Request) -> Response {
+    refuse_outright(&api, &request, Fault::new(Code::UnsupportedHTTPMethod))
+}
+
+/// Refuses a request by its path or method alone.
+fn refuse_outright(api: &Api, request: &Request, fault: Fault) -> Response {
+    let (started, request_id, format) = (Instant::now(), random::request_id(), format_of(request));
     let host = host_of(request.headers());
-    let fault = Fault::new(Code::UnsupportedHTTPMethod);
-    fault_response(&api, &fault, format_of(&request), &random::request_id(), &host)
+    let response = fault_response(api, &fault, format, &request_id, &host);
+    let seen = Seen::nothing(format);
+    record(api, request_id, Peer::of(request), started, seen, Some(fault));
+    response
 }
 
 fn format_of(request: &Request) -> Format {

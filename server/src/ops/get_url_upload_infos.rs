@@ -1,6 +1,6 @@
 //! `GetURLUploadInfos`: the state of jobs, by id or by URL.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use wire::action::{GetUrlUploadInfos, Selector};
 use wire::code::Fault;
@@ -8,6 +8,7 @@ use wire::reply::{GetUrlUploadInfosReply, Reply, UrlUploadInfo};
 
 use super::{Ops, QUERY_WINDOW, store_fault};
 use crate::domain::account::AccountId;
+use crate::domain::attempt::Attempt;
 use crate::domain::id::Key;
 use crate::domain::source_url::SourceUrl;
 
@@ -52,7 +53,17 @@ impl Ops {
             }
         };
         let keys: Vec<Key> = jobs.iter().map(|job| job.key).collect();
-        let infos = jobs.into_iter().map(|job| self.info(job, request.include_progress));
+        let mut past: HashMap<Key, Vec<Attempt>> = if request.include_attempts {
+            self.store.job_attempts(&keys).await.map_err(store_fault)?.into_iter().collect()
+        } else {
+            HashMap::new()
+        };
+        let infos = jobs.into_iter().map(|job| {
+            let attempts = request
+                .include_attempts
+                .then(|| self.attempts(&job, past.remove(&job.key).unwrap_or_default()));
+            UrlUploadInfo { attempts, ..self.info(job, request.include_progress) }
+        });
         let mut infos: Vec<UrlUploadInfo> = infos.collect();
         if request.include_digests {
             self.add_digests(&keys, &mut infos).await?;

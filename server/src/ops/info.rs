@@ -52,18 +52,34 @@ impl Ops {
             user_data: job.request.user_data,
             progress,
             digests: None,
+            attempts: None,
+            account: None,
+        }
+    }
+
+    fn progress(&self, job: &Job) -> ProgressInfo {
+        let live = self.board.progress(job.key);
+        ProgressInfo {
+            bytes: self.received(job),
+            total: live.and_then(|p| p.total).or(job.request.file_size),
+            attempt: job.progress.attempt,
+            title: job.request.title.clone(),
+            next_attempt: match job.progress.state {
+                State::Waiting { due } => Some(due.seconds()),
+                State::Pending
+                | State::Running { .. }
+                | State::Succeeded
+                | State::Failed(_)
+                | State::Canceled => None,
+            },
+            deadline: job.deadline.seconds(),
+            rescues: job.progress.rescues,
         }
     }
 
     /// Bytes come fresh from this node's transfers where it runs the job, otherwise from the last
     /// beat.
-    fn progress(&self, job: &Job) -> ProgressInfo {
-        let live = self.board.progress(job.key);
-        ProgressInfo {
-            bytes: live.map_or(job.bytes, |p| p.bytes.max(job.bytes)),
-            total: live.and_then(|p| p.total).or(job.request.file_size),
-            attempt: job.progress.attempt,
-            title: job.request.title.clone(),
-        }
+    pub(super) fn received(&self, job: &Job) -> u64 {
+        self.board.progress(job.key).map_or(job.bytes, |p| p.bytes.max(job.bytes))
     }
 }

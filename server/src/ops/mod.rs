@@ -10,8 +10,9 @@ use wire::code::{Code, Fault};
 use wire::reply::Reply;
 
 use crate::api::media::PlayUrls;
+use crate::api::records::Records;
 use crate::blob::spool::Spool;
-use crate::domain::account::AccountId;
+use crate::domain::account::Subject;
 use crate::domain::id::IdCodec;
 use crate::door::Clock;
 use crate::door::vault::Vault;
@@ -19,13 +20,27 @@ use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
 
+mod access_keys;
+mod accounts;
+mod attempts;
 mod cancel_url_upload_jobs;
+mod console_session;
 mod digests;
+mod get_configuration;
 mod get_play_info;
+mod get_request_record;
+mod get_upload_statistics;
 mod get_url_upload_infos;
 mod info;
 mod list_url_upload_jobs;
+mod node;
 mod upload_media_by_url;
+
+#[cfg(test)]
+mod for_tests;
+
+pub use get_upload_statistics::Answers;
+pub use node::NodeFacts;
 
 /// What operations work with.
 #[derive(Debug)]
@@ -35,14 +50,19 @@ pub struct Ops {
     pub clock: Clock,
     pub play_urls: PlayUrls,
     pub spool: Spool,
-    /// Seals the headers that callers confide for their sources.
-    pub vault: Vault,
     /// Progress of this node's transfers.
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
     /// Wakes the claim loop after a submission.
     pub wake: Arc<Notify>,
     pub rules: Rules,
+    /// The newest requests.
+    pub records: Arc<Records>,
+    /// Seals secrets of new access keys, tickets, and the headers that callers confide for sources.
+    pub vault: Vault,
+    pub node: NodeFacts,
+    /// Statistics answered a moment ago.
+    pub answers: Answers,
 }
 
 /// The configured numbers that operations judge by.
@@ -64,17 +84,29 @@ const QUERY_WINDOW: Duration = Duration::from_secs(366 * 86_400);
 const SESSION_WINDOW: Duration = Duration::from_secs(600);
 
 impl Ops {
-    /// Answers a request of `account`.
+    /// Answers a request about the things of `subject`.
     ///
     /// # Errors
     /// The [`Fault`] to answer with; nothing was changed then.
-    pub async fn run(&self, account: AccountId, request: Request) -> Result<Reply, Fault> {
+    pub async fn run(&self, subject: &Subject, request: Request) -> Result<Reply, Fault> {
+        let account = subject.account;
         match request {
             Request::UploadMediaByUrl(r) => self.upload_media_by_url(account, r).await,
             Request::GetUrlUploadInfos(r) => self.get_url_upload_infos(account, r).await,
             Request::CancelUrlUploadJobs(r) => self.cancel_url_upload_jobs(account, r).await,
             Request::GetPlayInfo(r) => self.get_play_info(account, r).await,
-            Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(account, r).await,
+            Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(subject, r).await,
+            Request::GetUploadStatistics(r) => self.get_upload_statistics(subject, r).await,
+            Request::GetRequestRecord(r) => self.get_request_record(subject, r).await,
+            Request::ListAccounts => self.list_accounts(subject).await,
+            Request::CreateAccount(r) => self.create_account(subject, r).await,
+            Request::UpdateAccount(r) => self.update_account(subject, r).await,
+            Request::ListAccessKeys => self.list_access_keys(subject).await,
+            Request::CreateAccessKey(r) => self.create_access_key(subject, r).await,
+            Request::UpdateAccessKey(r) => self.update_access_key(subject, r).await,
+            Request::DeleteAccessKey(r) => self.delete_access_key(subject, r).await,
+            Request::GetConfiguration => self.get_configuration(subject),
+            Request::CreateConsoleSession => self.create_console_session(subject),
         }
     }
 }

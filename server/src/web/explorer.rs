@@ -8,8 +8,8 @@ use axum::response::Response;
 use http::StatusCode;
 use wire::code::{Code, explain};
 use wire::spec::{
-    self, Field, FieldKind, Kind, METADATA_FIELDS, OPERATIONS, Operation, Parameter,
-    USER_DATA_LIMITS,
+    self, COMMON_PARAMETERS, Field, FieldKind, Kind, METADATA_FIELDS, OPERATIONS, Operation,
+    Parameter, USER_DATA_LIMITS,
 };
 
 use super::{assets, page};
@@ -117,6 +117,7 @@ impl Control {
             | Kind::Integer { .. }
             | Kind::Boolean
             | Kind::Json { .. }
+            | Kind::Time
             | Kind::Url { .. } => (&[], 0),
         };
         Self {
@@ -152,7 +153,7 @@ impl Control {
 fn control_kind(parameter: &Parameter) -> ControlKind {
     match parameter.kind {
         Kind::Text { max } if max > ONE_LINE => ControlKind::Area,
-        Kind::Text { .. } | Kind::Word { .. } | Kind::Url { .. } => ControlKind::Line,
+        Kind::Text { .. } | Kind::Word { .. } | Kind::Time | Kind::Url { .. } => ControlKind::Line,
         Kind::Integer { .. } => ControlKind::Integer,
         Kind::Boolean => ControlKind::Boolean,
         Kind::OneOf(_) => ControlKind::One,
@@ -215,6 +216,8 @@ fn reply_rows(fields: &'static [Field], depth: usize, rows: &mut Vec<ReplyRow>) 
         let (type_name, inner): (_, &'static [Field]) = match &field.kind {
             FieldKind::String => ("String", &[]),
             FieldKind::Long => ("Long", &[]),
+            FieldKind::Double => ("Double", &[]),
+            FieldKind::Boolean => ("Boolean", &[]),
             FieldKind::Object(inner) => ("Object", inner),
             FieldKind::FlatStrings => ("array of String", &[]),
             FieldKind::Flat(inner) => ("array of Object", inner),
@@ -224,6 +227,8 @@ fn reply_rows(fields: &'static [Field], depth: usize, rows: &mut Vec<ReplyRow>) 
             FieldKind::Wrapped(item, _) => format!("{}.{item}", field.name),
             FieldKind::String
             | FieldKind::Long
+            | FieldKind::Double
+            | FieldKind::Boolean
             | FieldKind::Object(_)
             | FieldKind::FlatStrings
             | FieldKind::Flat(_) => field.name.to_owned(),
@@ -298,6 +303,8 @@ pub fn operation(action: &str) -> Response {
         };
         return page(StatusCode::NOT_FOUND, &template);
     };
+    // Signing sends the others; this one is for people to fill in.
+    let common = COMMON_PARAMETERS.iter().filter(|parameter| parameter.ours);
     let mut reply = Vec::new();
     reply_rows(operation.reply, 0, &mut reply);
     let template = OperationTemplate {
@@ -306,7 +313,7 @@ pub fn operation(action: &str) -> Response {
         current: operation.action,
         operation,
         version: spec::API_VERSION,
-        controls: operation.parameters.iter().map(Control::of).collect(),
+        controls: operation.parameters.iter().chain(common).map(Control::of).collect(),
         metadata: METADATA_FIELDS.iter().map(Control::of_field).collect(),
         user_data: user_data_controls(),
         reply,

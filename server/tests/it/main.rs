@@ -22,6 +22,7 @@ mod flow;
 mod harness;
 mod kill;
 mod limits;
+mod operators;
 mod play;
 mod race;
 mod readme;
