@@ -106,7 +106,11 @@ const METADATA_V6: [Ipv6Net; 3] = [
 pub(super) fn special_block(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what),
-        IpAddr::V6(ip) if V6_REACHABLE.iter().any(|net| net.contains(&ip)) => None,
+        IpAddr::V6(ip)
+            if isatap(ip).is_none() && V6_REACHABLE.iter().any(|net| net.contains(&ip)) =>
+        {
+            None
+        }
         IpAddr::V6(ip) => match V6.iter().find(|(net, _)| net.contains(&ip)) {
             Some((_, what)) => Some(what),
             None if !V6_GLOBAL.contains(&ip) => Some("outside global unicast space (RFC 4291)"),
