@@ -12,3 +12,4 @@ pub mod media;
 pub mod retry;
 pub mod source_url;
 pub mod time;
+pub mod version;

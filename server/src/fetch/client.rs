@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION,
-    TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_RANGE,
+    LOCATION, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
@@ -24,10 +24,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{Connector, Road, Used};
 use super::guard::{Guard, Target};
-use super::host_slots::HostSlots;
+use super::host_slots::{HostSlots, Slot};
 use super::resolve::{Dns, Resolve};
 use super::source::Source;
 use super::verdict::{self, Meaning, error};
+use super::wanted::{self, Restart, Resume, Wanted};
 use super::{FetchError, FetchSettings, FetcherError};
 use crate::domain::fault::{FaultClass, Retry};
 use crate::domain::source_url::SourceUrl;
@@ -119,31 +120,59 @@ impl Fetcher {
     /// returns once the head of an answer with a usable body is there. Waits for a place at the
     /// host first; the place is held until the [`Source`] is dropped.
     ///
+    /// With [`Wanted::from`] it asks for the rest, on condition that the version is the same. An
+    /// answer that does not continue what is here begins at byte 0, if need be by asking once more
+    /// for the whole: [`Source::offset`] says where the body begins.
+    ///
     /// # Errors
     /// The fault that keeps the source from being read, and whether trying again can help.
-    pub async fn open(&self, url: &SourceUrl) -> Result<Source, FetchError> {
-        let inner = &*self.0;
-        let settings = &inner.settings;
-        let mut target = inner.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
+    pub async fn open(&self, wanted: Wanted<'_>) -> Result<Source, FetchError> {
+        let Wanted { url, mut from } = wanted;
+        let mut restart = None;
+        // Twice at most: only a request for a rest is told to begin anew.
+        loop {
+            match self.0.ask(url, from.as_ref()).await? {
+                Asked::Body(source) => return Ok(source.restarted(restart)),
+                Asked::Anew(why) => (from, restart) = (None, Some(why)),
+            }
+        }
+    }
+}
+
+/// How a request ended that met no fault.
+enum Asked {
+    Body(Source),
+    /// The rest cannot be had in a way that is to be trusted: ask for the whole.
+    Anew(Restart),
+}
+
+impl Inner {
+    /// One chain of requests, from the URL of the job to an answer that is no redirect.
+    async fn ask(&self, url: &SourceUrl, from: Option<&Resume>) -> Result<Asked, FetchError> {
+        let settings = &self.settings;
+        let mut target = self.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
         let mut chain_left =
             (settings.connect_timeout + settings.header_timeout).saturating_mul(CHAIN_FACTOR);
         for hop in 0.. {
-            let slot = inner.slots.acquire(target.host()).await;
+            let slot = self.slots.acquire(target.host()).await;
             let began = Instant::now();
-            let response = inner.answer(&target).await?;
+            let response = self.answer(&target, from).await?;
             check_head(&response)?;
-            match verdict::status(response.status()) {
+            match verdict::answer(response.status(), from.is_some()) {
                 Meaning::Body => {
                     let (head, body) = response.into_parts();
                     check_codings(&head.headers)?;
-                    return Source::new(&head.headers, body, settings, slot);
+                    let source = Source::new(&head.headers, body, settings, slot, &target.place())?;
+                    return Ok(Asked::Body(source.instead_of(from)));
                 }
+                Meaning::Rest => return self.rest(response, slot, &target.place(), from),
+                Meaning::Anew => return Ok(Asked::Anew(Restart::NotContinued)),
                 Meaning::Follow => {
                     if hop >= settings.redirects {
                         let message = format!("More than {} redirects.", settings.redirects);
                         return Err(error(FaultClass::Redirect, Retry::Never, message));
                     }
-                    target = inner.redirected(&target, response.status(), response.headers())?;
+                    target = self.redirected(&target, response.status(), response.headers())?;
                 }
                 Meaning::Permanent(class) => {
                     let (status, expired) = (response.status(), says_expired(response).await);
@@ -154,7 +183,7 @@ impl Fetcher {
                     return Err(verdict::status_fault(status, class, Retry::Once, false));
                 }
                 Meaning::Transient(class) => {
-                    let retry = verdict::retry_after(response.headers(), inner.clock.now());
+                    let retry = verdict::retry_after(response.headers(), self.clock.now());
                     return Err(verdict::status_fault(response.status(), class, retry, false));
                 }
             }
@@ -166,21 +195,51 @@ impl Fetcher {
         }
         unreachable!("the number of redirects is limited")
     }
-}
 
-impl Inner {
+    /// A 206: the rest that was asked for, or something that is not to be trusted.
+    fn rest(
+        &self,
+        response: Response<Incoming>,
+        slot: Slot,
+        place: &str,
+        from: Option<&Resume>,
+    ) -> Result<Asked, FetchError> {
+        let (head, body) = response.into_parts();
+        let headers = &head.headers;
+        let judged = match from {
+            Some(resume) if check_codings(headers).is_ok() => {
+                wanted::part(resume, place, headers).map(|part| (resume, part))
+            }
+            Some(_) | None => Err(Restart::NotContinued),
+        };
+        let (resume, part) = match judged {
+            Ok(judged) => judged,
+            Err(why) => return Ok(Asked::Anew(why)),
+        };
+        let source = Source::rest(headers, body, &self.settings, slot, resume, part)?;
+        Ok(source.map_or(Asked::Anew(Restart::NotContinued), Asked::Body))
+    }
+
     /// Sends the request and waits for the head of the answer; once more on another connection
     /// when a kept one turns out to be dead (http_faults.md row 97).
-    async fn answer(&self, target: &Target) -> Result<Response<Incoming>, FetchError> {
-        match self.try_answer(target).await {
-            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target).await,
+    async fn answer(
+        &self,
+        target: &Target,
+        from: Option<&Resume>,
+    ) -> Result<Response<Incoming>, FetchError> {
+        match self.try_answer(target, from).await {
+            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target, from).await,
             other => other,
         }
         .map_err(|unanswered| unanswered.error)
     }
 
-    async fn try_answer(&self, target: &Target) -> Result<Response<Incoming>, Unanswered> {
-        let mut request = request(target)?;
+    async fn try_answer(
+        &self,
+        target: &Target,
+        from: Option<&Resume>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut request = request(target, from)?;
         let connection = capture_connection(&mut request);
         // The header timer starts when there is a connection; until then the dialler's runs.
         let patience = {
@@ -255,7 +314,10 @@ impl From<FetchError> for Unanswered {
 }
 
 /// The request says as little as possible: nothing of the caller, nothing of an earlier hop.
-fn request(target: &Target) -> Result<Request<Empty<Bytes>>, FetchError> {
+fn request(
+    target: &Target,
+    from: Option<&Resume>,
+) -> Result<Request<Empty<Bytes>>, FetchError> {
     let unusable = || {
         let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
         error(FaultClass::Url, Retry::Never, message)
@@ -270,12 +332,16 @@ fn request(target: &Target) -> Result<Request<Empty<Bytes>>, FetchError> {
         .path_and_query(target.path_and_query())
         .build()
         .map_err(|_| unusable())?;
-    Request::get(uri)
+    let mut request = Request::get(uri)
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "*/*")
-        .header(ACCEPT_ENCODING, "identity")
-        .body(Empty::new())
-        .map_err(|_| unusable())
+        .header(ACCEPT_ENCODING, "identity");
+    if let Some(resume) = from {
+        request = request
+            .header(RANGE, format!("bytes={}-", resume.offset))
+            .header(IF_RANGE, resume.version.validator.as_str());
+    }
+    request.body(Empty::new()).map_err(|_| unusable())
 }
 
 /// The head is within its limit. The parser's own limit is its buffer, which is larger.

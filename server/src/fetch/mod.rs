@@ -1,7 +1,8 @@
 //! Bytes in: the guarded client that goes to addresses which callers name.
 //!
 //! `guard` decides where the server may go, `connect` dials what the guard let through, `client`
-//! asks and follows redirects, `source` hands the body on within its limits, `verdict` says what
+//! asks and follows redirects, `wanted` judges whether an answer
+//! continues what is here already, `source` hands the body on within its limits, `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
 
@@ -15,6 +16,7 @@ mod own;
 mod resolve;
 mod source;
 pub mod verdict;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use std::time::Duration;
 pub use client::Fetcher;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
+pub use wanted::{Restart, Resume, Wanted};
 
 use crate::config::Config;
 use crate::domain::fault::{JobFault, Retry};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::Worker;
+use super::partials::{self, When};
 use crate::blob::{BlobError, parse_object_key};
 use crate::domain::id::Key;
 use crate::domain::job::{StateKind, Token};
@@ -63,7 +64,10 @@ pub async fn tidy(worker: &Worker) {
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = purge.tick() => forget(worker).await,
+            _ = purge.tick() => {
+                forget(worker).await;
+                sweep_partials(worker).await;
+            }
             _ = sweep.tick() => match sweep_objects(worker).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "objects without a job removed"),
@@ -71,6 +75,19 @@ pub async fn tidy(worker: &Worker) {
             },
             () = worker.stop.draining() => return,
         }
+    }
+}
+
+async fn sweep_partials(worker: &Worker) {
+    let (store, limits) = (worker.store.as_ref(), &worker.rules.partials);
+    let now = worker.clock.now();
+    match partials::sweep(store, &worker.spool, limits, now, When::Running).await {
+        Ok(swept) if swept.removed == 0 => {}
+        Ok(swept) => {
+            worker.metrics.partials_removed.inc_by(swept.removed as u64);
+            tracing::info!(removed = swept.removed, kept = swept.kept, "unfinished files removed");
+        }
+        Err(error) => tracing::error!(%error, "cannot sweep unfinished files"),
     }
 }
 
