@@ -204,7 +204,7 @@ pub struct StagedWriter {
     received: Received,
     /// A write or a sync has failed: nothing of the file can be trusted.
     failed: bool,
-    /// The last checkpoint begun, and its work while it lasts.
+    /// What the last checkpoint said beside its bytes, and its work while it lasts.
     noted: Option<(Version, Tally)>,
     under_way: Option<JoinHandle<io::Result<()>>>,
 }

@@ -314,10 +314,7 @@ impl From<FetchError> for Unanswered {
 }
 
 /// The request says as little as possible: nothing of the caller, nothing of an earlier hop.
-fn request(
-    target: &Target,
-    from: Option<&Resume>,
-) -> Result<Request<Empty<Bytes>>, FetchError> {
+fn request(target: &Target, from: Option<&Resume>) -> Result<Request<Empty<Bytes>>, FetchError> {
     let unusable = || {
         let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
         error(FaultClass::Url, Retry::Never, message)

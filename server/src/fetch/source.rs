@@ -152,7 +152,8 @@ impl Source {
         let restart = from.map(|resume| {
             let same = self.version.as_ref().is_some_and(|now| {
                 let before = &resume.version;
-                now.validator == before.validator && now.total.is_none_or(|n| before.total == Some(n))
+                now.validator == before.validator
+                    && now.total.is_none_or(|n| before.total == Some(n))
             });
             if same { Restart::NotContinued } else { Restart::Changed }
         });

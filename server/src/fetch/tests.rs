@@ -441,7 +441,8 @@ async fn one_host_gets_no_more_transfers_at_once_than_allowed() {
     let origin = Origin::start(|_| vec![send(head("")), send("hello"), Step::Hang]).await;
     let fetcher = fetcher(FetchSettings { per_host: 2, ..settings() });
     let url = SourceUrl::new(origin.url("/"));
-    let held = join_all([fetcher.open(Wanted::whole(&url)), fetcher.open(Wanted::whole(&url))]).await;
+    let held =
+        join_all([fetcher.open(Wanted::whole(&url)), fetcher.open(Wanted::whole(&url))]).await;
     let third = fetcher.open(Wanted::whole(&url));
     tokio::pin!(third);
     let waited = tokio::time::timeout(SHORT, &mut third).await;

@@ -423,7 +423,12 @@ async fn recover(
     let swept = partials::sweep(store, spool, limits, now, When::Start).await?;
     if ended + swept.removed + swept.kept > 0 {
         let (removed, kept) = (swept.removed, swept.kept);
-        tracing::info!(ended, removed, kept, "recovered: leases ended, unfinished files removed, kept");
+        tracing::info!(
+            ended,
+            removed,
+            kept,
+            "recovered: leases ended, unfinished files removed, kept"
+        );
     }
     Ok(())
 }

@@ -204,7 +204,9 @@ impl Held {
     /// The job has ended: nothing of it stays in the spool.
     pub(super) async fn forget(&mut self, worker: &Worker, job: &Job) {
         self.drop_bytes(job).await;
-        if self.left && let Err(error) = worker.spool.forget(job.key).await {
+        if self.left
+            && let Err(error) = worker.spool.forget(job.key).await
+        {
             tracing::warn!(job = job.key.0, %error, "cannot remove what is left of a job");
         }
     }

@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn the_oldest_go_first_until_age_bytes_and_free_space_are_within_limits() {
         let limits = PartialLimits { bytes: 100, age: Duration::from_secs(10), min_free: 50 };
-        let three = || vec![partial("c", 40, 3_000), partial("a", 40, 1_000), partial("b", 40, 2_000)];
+        let three =
+            || vec![partial("c", 40, 3_000), partial("a", 40, 1_000), partial("b", 40, 2_000)];
         let gone = |now, free, limits: &PartialLimits| {
             let (go, stay) = over_limits(three(), limits, Timestamp(now), free);
             let names: Vec<String> = go.into_iter().map(|partial| partial.name).collect();

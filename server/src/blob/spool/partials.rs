@@ -75,7 +75,9 @@ impl Spool {
             match reread(&mut lodging, &mark, &watched) {
                 Ok(received) => {
                     lodging.kept = true;
-                    Ok(Some((StagedWriter::new(lodging, &spool, received), mark)))
+                    let mut writer = StagedWriter::new(lodging, &spool, received);
+                    writer.noted = Some((mark.version.clone(), mark.tally));
+                    Ok(Some((writer, mark)))
                 }
                 Err(error) => {
                     tracing::warn!(job = key.0, %error, "an unfinished file is of no use; its transfer begins anew");
