@@ -3,6 +3,7 @@
 mod origin;
 mod pem;
 mod policy;
+mod ranges;
 mod redirects;
 pub(super) mod road;
 mod ssrf;
