@@ -19,6 +19,7 @@ mod limits;
 mod play;
 mod race;
 mod readme;
+mod resume;
 mod sdk;
 mod secrets;
 mod stopping;
