@@ -59,7 +59,7 @@ async fn progress(client: &Client, job: &str) -> (u64, u64) {
         Value::String(text) => text.parse().unwrap(),
         other => other.as_u64().unwrap_or(0),
     };
-    (number("Bytes"), number("Total"))
+    (number("BytesReceived"), number("BytesTotal"))
 }
 
 async fn metric(client: &Client, name: &str) -> u64 {
