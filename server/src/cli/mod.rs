@@ -11,6 +11,7 @@ use crate::client::{ClientError, Refusal};
 use screen::{Ink, Screen, emit};
 
 mod account;
+mod backup;
 mod cancel;
 mod completions;
 mod demo;
@@ -66,6 +67,7 @@ enum Verb {
     Key(key::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
 }
 
@@ -148,6 +150,7 @@ impl Verb {
             Self::Key(args) => setup::block_on(args.run()),
             Self::Doctor(args) => setup::block_on(args.run()),
             Self::Migrate(args) => setup::block_on(args.run()),
+            Self::Backup(args) => args.run(),
             Self::Completions(args) => args.run(),
         }
     }
@@ -165,6 +168,7 @@ impl Verb {
             Self::Key(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Migrate(args) => args.json,
+            Self::Backup(args) => args.json,
         }
     }
 }

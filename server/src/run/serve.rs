@@ -35,15 +35,16 @@ use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
 use crate::worker::janitor::SweepError;
+use crate::worker::pace::Pace;
 use crate::worker::partials::{self, PartialLimits, When};
-use crate::worker::{Pace, WorkRules, Worker, beat, claims, janitor};
+use crate::worker::{Rhythm, WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
-const LOCK_FILE: &str = "haulage.lock";
-const DATABASE_FILE: &str = "haulage.db";
+pub(super) const LOCK_FILE: &str = "haulage.lock";
+pub(super) const DATABASE_FILE: &str = "haulage.db";
 /// Where bytes land first, and where local objects live, in the data directory.
 const SPOOL_DIR: &str = "spool";
-const OBJECTS_DIR: &str = "objects";
+pub(super) const OBJECTS_DIR: &str = "objects";
 /// After an abort, tasks have this long to hand their jobs back.
 const ABORT_GRACE: Duration = Duration::from_secs(5);
 
@@ -328,6 +329,7 @@ impl Parts<'_> {
             metrics: shared.metrics.clone(),
             wake: shared.wake.clone(),
             slots: Arc::new(Semaphore::new(config.transfers)),
+            pace: Pace::new(config.bandwidth, config.account_bandwidth),
             rules: WorkRules {
                 backoff: Backoff {
                     first: config.backoff,
@@ -339,7 +341,7 @@ impl Parts<'_> {
                 rescues: config.rescues,
                 min_free: config.min_free,
                 retention: config.retention,
-                pace: Pace::new(config.checkpoint_bytes, config.checkpoint_interval),
+                rhythm: Rhythm::new(config.checkpoint_bytes, config.checkpoint_interval),
                 partials: partial_limits(config),
             },
             tasks: shared.tasks.clone(),

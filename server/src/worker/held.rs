@@ -28,12 +28,12 @@ const CHANGES: u32 = 3;
 
 /// When checkpoints are made.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Rhythm {
     bytes: u64,
     interval: Duration,
 }
 
-impl Pace {
+impl Rhythm {
     /// Each `bytes` (at least 64 KiB), and each `interval` in which at least 1 MiB came.
     pub fn new(bytes: u64, interval: Duration) -> Self {
         Self { bytes: bytes.max(LEAST_BYTES), interval }
@@ -143,12 +143,12 @@ impl Held {
     }
 
     /// Appends bytes, and begins a checkpoint when it is time for one.
-    pub(super) fn write(&mut self, bytes: &[u8], pace: Pace) -> Result<(), FetchError> {
+    pub(super) fn write(&mut self, bytes: &[u8], rhythm: Rhythm) -> Result<(), FetchError> {
         let Some(writer) = &mut self.writer else { return Err(nothing_begun()) };
         writer.write(bytes).map_err(blob_fault)?;
         let since = writer.written() - self.marked_bytes;
-        let due = since >= pace.bytes
-            || (since >= LEAST_BYTES_BY_TIME && self.marked_at.elapsed() >= pace.interval);
+        let due = since >= rhythm.bytes
+            || (since >= LEAST_BYTES_BY_TIME && self.marked_at.elapsed() >= rhythm.interval);
         if due && let Some(version) = &self.version {
             let tally = tally_now(self.tally, self.continued, self.attempt, writer.written());
             writer.checkpoint(version, tally).map_err(blob_fault)?;

@@ -28,10 +28,12 @@ pub mod claims;
 mod held;
 pub mod janitor;
 pub mod one_job;
+pub mod pace;
 pub mod partials;
 
 use board::Board;
-pub use held::Pace;
+pub use held::Rhythm;
+use pace::Pace;
 use partials::PartialLimits;
 
 /// What the tasks of a worker share.
@@ -49,6 +51,8 @@ pub struct Worker {
     pub wake: Arc<Notify>,
     /// One permit for each transfer this node may run.
     pub slots: Arc<Semaphore>,
+    /// How fast the transfers may be, together.
+    pub pace: Pace,
     pub rules: WorkRules,
     pub tasks: Tasks,
     pub stop: Stop,
@@ -67,6 +71,7 @@ pub struct WorkRules {
     pub min_free: u64,
     /// How long failed and cancelled jobs are kept.
     pub retention: Duration,
-    pub pace: Pace,
+    /// When a transfer makes checkpoints.
+    pub rhythm: Rhythm,
     pub partials: PartialLimits,
 }

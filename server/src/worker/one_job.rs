@@ -9,7 +9,7 @@ use super::held::Held;
 use crate::blob::{BlobError, Staged, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
-use crate::domain::media::{MediaFacts, StoredObject};
+use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
 use crate::door::random;
 use crate::fetch::{FetchError, Source, Wanted};
@@ -100,7 +100,7 @@ async fn pull(
     active.announced(source.length().or(job.request.file_size));
     active.received(held.written());
     active.enter(Phase::Downloading);
-    let staged = receive(worker, &mut source, active, held).await?;
+    let staged = receive(worker, job, &mut source, active, held).await?;
     active.enter(Phase::DownloadSuccess);
     verify(job, &staged)?;
     let facts = understand(worker, job, &source, &staged).await?;
@@ -114,6 +114,7 @@ async fn pull(
 /// sense: a login page is refused before a gigabyte of it was fetched.
 async fn receive(
     worker: &Worker,
+    job: &Job,
     source: &mut Source,
     active: &Active,
     held: &mut Held,
@@ -125,9 +126,10 @@ async fn receive(
             check_room(worker)?;
             room_checked = held.written() + ROOM_INTERVAL;
         }
-        held.write(&bytes, worker.rules.pace)?;
+        held.write(&bytes, worker.rules.rhythm)?;
         active.received(held.written());
         worker.metrics.received_bytes.inc_by(bytes.len() as u64);
+        worker.pace.received(job.account, bytes.len() as u64).await;
         if !sniffed && held.written() >= SNIFF_BYTES {
             sniff(held.head())?;
             sniffed = true;
@@ -225,10 +227,12 @@ async fn publish(
     facts: &MediaFacts,
 ) -> Result<StoredObject, FetchError> {
     let object = StoredObject {
+        location: DEFAULT_LOCATION.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
         sha256: staged.sha256().to_owned(),
         crc64: staged.crc64(),
+        md5: None,
     };
     worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)
@@ -274,7 +278,7 @@ async fn write_down(
                 Next::At(due) => {
                     tracing::info!(job = job.key.0, attempt, charged, %fault, "will try again");
                     held.leave_after(&job, &fault, retry).await;
-                    let finish = worker.store.job_retry_later(claim, due).await?;
+                    let finish = worker.store.job_retry_later(claim, fault, due, now).await?;
                     worker.metrics.retries.inc();
                     Ok(finish)
                 }

@@ -32,8 +32,11 @@ async fn row_60_a_worker_killed_in_the_middle_leaves_bytes_that_another_one_cont
         ],
     });
     let origin = FaultOrigin::start(Speech::Http, script).await;
-    let start =
-        || Process::start_with(dir.path(), |c| drop(c.env("HAULAGE_CHECKPOINT_BYTES", "64KiB")));
+    let start = || {
+        Process::start_with(dir.path(), |c| {
+            c.env("HAULAGE_CHECKPOINT_BYTES", "64KiB");
+        })
+    };
     let server = start();
     let job = submit(&server.client(), &format!("http://{}/v.mp4", origin.at), None).await;
     let staged = || super::files(&dir.path().join("spool"));
