@@ -13,12 +13,15 @@ use serde_json::Value;
 use crate::flow::play_path;
 use crate::harness::process::Process;
 use crate::harness::{Client, SOON, Server, count_from, until};
-use origin::{Answer, Asked, Ranged, object, sizes};
+use origin::{Answer, Asked, Ranged, object, size};
 
 const MIB: usize = 1 << 20;
 /// An object of these tests, and where its first transfer is interrupted.
 const SIZE: usize = 700_000;
 const HALF: usize = 400_000;
+
+/// Transfers at once in the campaign.
+const AT_ONCE: usize = 8;
 
 /// Between two attempts, for good.
 const LATER: &str =
@@ -136,7 +139,7 @@ async fn progress_goes_on_from_where_a_killed_server_had_its_checkpoint() {
 
     let server = start(dir.path(), |_| {});
     let client = server.client();
-    let total = object(&origin.asked()[0].path, 1).len() as u64;
+    let total = size(&origin.asked()[0].path) as u64;
     until("progress shows old and new bytes", SOON, || async {
         (progress(&client, &jobs[0]).await == (HALF as u64 + 100_000, total)).then_some(())
     })
@@ -309,38 +312,42 @@ async fn beyond_the_limit_the_bytes_of_waiting_jobs_are_dropped_and_the_jobs_are
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_outlive_random_kills_of_worker_and_origin() {
     let wanted = count_from("HAULAGE_TEST_TRANSFERS", 30);
-    let kills = wanted / 5 + 2;
+    // About one for each transfer: so many run at once.
+    let kills = wanted / AT_ONCE + 1;
     let dir = tempfile::tempdir().unwrap();
     let origin = Ranged::start(|asked| {
-        let size: usize = asked.path.split('/').nth(1).unwrap().parse().unwrap();
         let dies = random::fraction() < 0.3;
         #[expect(clippy::cast_possible_truncation, reason = "a place within the object")]
-        let cut = (random::fraction() * size as f64) as usize;
+        let cut = (random::fraction() * size(&asked.path) as f64) as usize;
         let cut = if dies { asked.from.unwrap_or(0) + cut } else { usize::MAX };
         Answer { cut, pause: Duration::from_millis(2), ..Answer::whole() }
     })
     .await;
     let serve = || {
         start(dir.path(), |c| {
-            c.env("HAULAGE_TRANSFERS", "8")
-                .env("HAULAGE_PER_HOST", "8")
+            c.env("HAULAGE_TRANSFERS", AT_ONCE.to_string())
+                .env("HAULAGE_PER_HOST", AT_ONCE.to_string())
                 .env("HAULAGE_ATTEMPTS", "50")
                 .env("HAULAGE_LOG", "warn");
         })
     };
-    let mut server = serve();
+    let (mut server, mut killed) = (serve(), 0);
     let mut jobs = Vec::new();
-    let urls: Vec<String> =
-        (0..wanted).map(|n| origin.url(MIB + (n * 7_919) % MIB, &format!("film-{n}"))).collect();
+    let urls: Vec<String> = (0..wanted)
+        .map(|n| origin.url(MIB + (n * 79_190) % (2 * MIB), &format!("film-{n}")))
+        .collect();
     for batch in urls.chunks(20) {
         jobs.extend(server.client().submit(batch).await);
     }
     for _ in 0..kills {
+        if !until_under_way(&server.client(), dir.path()).await {
+            break;
+        }
         // The moment of the kill is what is varied; the time itself is not awaited for anything.
-        tokio::time::sleep(Duration::from_millis(100).mul_f64(1.0 + 5.0 * random::fraction()))
-            .await;
+        tokio::time::sleep(Duration::from_millis(300).mul_f64(random::fraction())).await;
         server.kill();
         server = serve();
+        killed += 1;
     }
     let client = server.client();
     let paths: Vec<String> = urls
@@ -356,16 +363,16 @@ async fn transfers_outlive_random_kills_of_worker_and_origin() {
         .await;
         assert!(stored(&client, &info).await == object(path, 1), "{path} has other bytes");
     }
-    let (sent, size) = (origin.sent(), sizes(&paths));
+    let (sent, all) = (origin.sent(), paths.iter().map(|path| size(path) as u64).sum::<u64>());
     let resumed = origin.asked().iter().filter(|asked| asked.from.is_some()).count();
     #[expect(clippy::cast_precision_loss, reason = "a ratio to print")]
-    let ratio = sent as f64 / size as f64;
+    let ratio = sent as f64 / all as f64;
     eprintln!(
-        "{wanted} transfers, {kills} kills, {} requests, {resumed} for a rest: {sent} bytes sent for {size} ({ratio:.3})",
+        "{wanted} transfers, {killed} kills, {} requests, {resumed} for a rest: {sent} bytes sent for {all} ({ratio:.3})",
         origin.asked().len()
     );
     assert!(ratio < 1.2, "{ratio} times the bytes");
-    assert!(resumed > 0, "something was resumed");
+    assert!(killed > 0 && resumed > killed, "{killed} kills, and {resumed} transfers went on");
     server.kill();
     let server = serve();
     until("nothing is orphaned", SOON, || async {
@@ -375,6 +382,21 @@ async fn transfers_outlive_random_kills_of_worker_and_origin() {
     .await;
     let log = server.log();
     assert!(!log.contains("panicked"), "{log}");
+}
+
+/// Waits for a checkpoint of any transfer; `false` when all have ended.
+async fn until_under_way(client: &Client, dir: &Path) -> bool {
+    until("a transfer is under way", SOON, || async {
+        if marks(dir) > 0 {
+            return Some(true);
+        }
+        let mut left = 0;
+        for state in ["pending", "running", "waiting"] {
+            left += metric(client, &format!("jobs_{state}")).await;
+        }
+        (left == 0).then_some(false)
+    })
+    .await
 }
 
 fn objects(dir: &Path) -> usize {
