@@ -188,7 +188,7 @@ settings! {
         account_bandwidth (account_bandwidth): rate Open = "none",
             "Bytes a second that the transfers of one account may receive together, per node; 0 = no limit.";
         attempts (attempts): count Open = "5",
-            "Attempts of a job for transient failures.";
+            "Attempts of a job for transient failures, since it last moved on: an attempt that continues and adds at least 1MiB starts the count anew.";
         backoff (backoff): pause Open = "1s",
             "First pause between attempts; it doubles, with jitter, up to `backoff_max`.";
         backoff_max (backoff_max): pause Open = "5m",

@@ -147,6 +147,7 @@ impl Fetcher {
 }
 
 /// How a request ended that met no fault.
+#[expect(clippy::large_enum_variant, reason = "it lives as long as one return takes")]
 enum Asked {
     Body(Source),
     /// The rest cannot be had in a way that is to be trusted: ask for the whole.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Worker;
-use super::one_job::{blob_fault, permanent};
+use super::one_job::blob_fault;
 use crate::blob::{Staged, StagedWriter, Tally, staged_name};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Token};
@@ -23,7 +23,8 @@ const LEAST_BYTES: u64 = 64 * 1024;
 const LEAST_BYTES_BY_TIME: u64 = 1024 * 1024;
 /// An attempt that continued and added so many bytes starts the count of attempts anew.
 const PROGRESS_BYTES: u64 = 1024 * 1024;
-/// How often an object may be found changed before its job fails (http_faults.md row 47).
+/// An object that was found changed so often and still breaks off is given up (http_faults.md row
+/// 47: restart three times, then fail).
 const CHANGES: u32 = 3;
 
 /// When checkpoints are made.
@@ -119,10 +120,6 @@ impl Held {
                 tracing::info!(job = job.key.0, had = here, changed, "begins anew: not continued");
             }
             self.drop_bytes(job).await;
-            if self.tally.changes > CHANGES {
-                let message = "The object at the origin changed each time before it was whole.";
-                return Err(permanent(FaultClass::Changed, message));
-            }
             let name = staged_name(job.key, token);
             let made = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
             self.writer = Some(made);
@@ -163,6 +160,16 @@ impl Held {
     pub(super) async fn finish(&mut self) -> Result<Staged, FetchError> {
         let writer = self.writer.take().ok_or_else(nothing_begun)?;
         writer.finish().await.map_err(blob_fault)
+    }
+
+    /// What a fault comes to in the light of earlier attempts: an object that keeps changing is not
+    /// tried for ever.
+    pub(super) fn weigh(&self, fault: JobFault, retry: Retry) -> (JobFault, Retry) {
+        if self.tally.changes < CHANGES || !is_blameless(fault.class, retry) {
+            return (fault, retry);
+        }
+        let message = "The object at the origin changed each time before it was whole.";
+        (JobFault::new(FaultClass::Changed, message), Retry::Never)
     }
 
     /// Attempts to count against the budget: those since the transfer last moved on.

@@ -32,7 +32,13 @@ enum End {
 pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
     let started = tokio::time::Instant::now();
     let mut held = Held::new(claim.job());
-    let end = work(worker, &claim, active, &mut held).await;
+    let end = match work(worker, &claim, active, &mut held).await {
+        End::Fault(fault, retry) => {
+            let (fault, retry) = held.weigh(fault, retry);
+            End::Fault(fault, retry)
+        }
+        end => end,
+    };
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
@@ -318,7 +324,7 @@ fn describe(end: &End) -> String {
     }
 }
 
-pub(super) fn permanent(class: FaultClass, message: impl Into<String>) -> FetchError {
+fn permanent(class: FaultClass, message: impl Into<String>) -> FetchError {
     FetchError { fault: JobFault::new(class, message), retry: Retry::Never }
 }
 

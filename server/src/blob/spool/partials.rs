@@ -168,8 +168,9 @@ impl Spool {
         let file = lock(&path).inspect_err(|error| {
             tracing::warn!(job = key.0, %error, "cannot look at an unfinished file");
         });
-        let mut lodging = match file {
-            Ok(Lock::Taken(file)) => Lodging { path, file: Some(file), kept: true },
+        // Dropping it removes it, unless it is chosen.
+        let lodging = match file {
+            Ok(Lock::Taken(file)) => Lodging { path, file: Some(file), kept: false },
             Ok(Lock::Held) => {
                 tracing::warn!(job = key.0, "an earlier attempt still holds its file");
                 return None;
@@ -179,8 +180,6 @@ impl Spool {
                 return None;
             }
         };
-        // From here on dropping it removes it, unless it is chosen.
-        lodging.kept = false;
         match Mark::read(&self.path(name, MARK)) {
             Ok(Some(mark)) => Some((lodging, mark)),
             Ok(None) => None,

@@ -145,7 +145,8 @@ async fn a_complete_file_asks_for_its_last_byte_again_as_often_as_need_be() {
 #[tokio::test]
 async fn what_disagrees_with_its_checkpoint_is_removed_and_not_continued() {
     let (_dir, spool) = spool().await;
-    let damage: [(&str, fn(&Spool)); 5] = [
+    type Damage = fn(&Spool);
+    let damage: [(&str, Damage); 5] = [
         ("other bytes", |s| fs::write(s.path(&name(1), PART), b"12x45").unwrap()),
         ("too short", |s| fs::write(s.path(&name(1), PART), b"1234").unwrap()),
         ("a torn checkpoint", |s| fs::write(s.path(&name(1), MARK), b"haulage che").unwrap()),

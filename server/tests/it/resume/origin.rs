@@ -69,12 +69,14 @@ impl fmt::Debug for Ranged {
     }
 }
 
+type Objects = HashMap<(String, u8), Arc<Vec<u8>>>;
+
 #[derive(Default)]
 struct Seen {
     asked: Mutex<Vec<Asked>>,
     sent: AtomicU64,
     /// Objects made before: making one takes longer than sending it.
-    objects: Mutex<HashMap<(String, u8), Arc<Vec<u8>>>>,
+    objects: Mutex<Objects>,
 }
 
 impl Seen {
