@@ -312,6 +312,7 @@ async fn beyond_the_limit_the_bytes_of_waiting_jobs_are_dropped_and_the_jobs_are
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_outlive_random_kills_of_worker_and_origin() {
     let wanted = count_from("HAULAGE_TEST_TRANSFERS", 30);
+    let queue = Duration::from_secs(wanted as u64);
     // About one for each transfer: so many run at once.
     let kills = wanted / AT_ONCE + 1;
     let dir = tempfile::tempdir().unwrap();
@@ -355,7 +356,8 @@ async fn transfers_outlive_random_kills_of_worker_and_origin() {
         .map(|url| url.split_once(&origin.at.to_string()).unwrap().1.to_owned())
         .collect();
     for (job, path) in jobs.iter().zip(&paths) {
-        let info = until("the job is final", SOON * 4, || async {
+        // Whoever was interrupted goes to the end of the queue.
+        let info = until("the job is final", SOON * 4 + queue, || async {
             let info = client.info(job).await;
             let status = info["Status"].as_str().unwrap();
             (status == "SUCCESS" || status.ends_with("FAIL")).then_some(info.clone())
