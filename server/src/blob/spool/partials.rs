@@ -29,7 +29,7 @@ pub struct Partial {
     /// Bytes it takes; 0 where only a checkpoint is left.
     pub bytes: u64,
     pub modified: Timestamp,
-    /// Whether a checkpoint lies beside it.
+    /// Whether there is a file and a checkpoint beside it.
     pub marked: bool,
 }
 
@@ -116,9 +116,9 @@ impl Spool {
                 let modified = found.as_ref().and_then(|m| m.modified().ok());
                 Partial {
                     key: key_of(&name),
+                    marked: found.is_some() && spool.path(&name, MARK).exists(),
                     bytes: found.map_or(0, |m| m.len()),
                     modified: modified.map_or(Timestamp(0), super::super::local::timestamp),
-                    marked: spool.path(&name, MARK).exists(),
                     name,
                 }
             });

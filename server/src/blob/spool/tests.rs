@@ -268,7 +268,7 @@ async fn what_lies_there_is_listed_and_foreign_files_are_not_touched() {
     let mine = name(1);
     assert_eq!(
         shown,
-        [(mine.as_str(), Some(JOB), 5, true), ("lone", None, 0, true), ("old-1", None, 1, false),]
+        [(mine.as_str(), Some(JOB), 5, true), ("lone", None, 0, false), ("old-1", None, 1, false),]
     );
     let names = found.into_iter().map(|partial| partial.name).collect();
     assert_eq!(spool.remove(names).await.unwrap(), 3);
