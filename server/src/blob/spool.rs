@@ -10,13 +10,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crc_fast::{CrcAlgorithm, Digest as Crc};
 use futures_util::FutureExt;
-use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 use super::BlobError;
+use super::digests::{Computed, Running};
 use super::disk::{self, Disk};
+use crate::domain::digest::{Algorithm, Digest};
 use crate::domain::version::Version;
 
 mod mark;
@@ -90,7 +90,7 @@ impl Spool {
         // Nobody can hold a file that is new. Where files cannot be locked, none is ever continued.
         drop(file.try_lock());
         let lodging = Lodging { path, file: Some(file), kept: false };
-        Ok(StagedWriter::new(lodging, self, Received::default()))
+        Ok(StagedWriter::new(lodging, self, Received::new(Running::new())))
     }
 
     fn path(&self, name: &str, suffix: &str) -> PathBuf {
@@ -171,29 +171,23 @@ impl Drop for Lodging {
 struct Received {
     head: Vec<u8>,
     written: u64,
-    sha256: Sha256,
-    crc64: Crc,
-}
-
-impl Default for Received {
-    fn default() -> Self {
-        let crc64 = Crc::new(CrcAlgorithm::Crc64Xz);
-        Self { head: Vec::new(), written: 0, sha256: Sha256::new(), crc64 }
-    }
+    digests: Running,
 }
 
 impl Received {
+    fn new(digests: Running) -> Self {
+        Self { head: Vec::new(), written: 0, digests }
+    }
+
     fn absorb(&mut self, bytes: &[u8]) {
         let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..wanted]);
-        self.sha256.update(bytes);
-        self.crc64.update(bytes);
+        self.digests.update(bytes);
         self.written += bytes.len() as u64;
     }
 
     fn mark(&self, version: Version, tally: Tally) -> Mark {
-        let sha256 = hex::encode(self.sha256.clone().finalize());
-        Mark { offset: self.written, sha256, version, tally }
+        Mark { offset: self.written, sha256: self.digests.sha256_with(b""), version, tally }
     }
 }
 
@@ -213,6 +207,16 @@ impl StagedWriter {
     fn new(lodging: Lodging, spool: &Spool, received: Received) -> Self {
         let disk = spool.disk.clone();
         Self { lodging, disk, received, failed: false, noted: None, under_way: None }
+    }
+
+    /// Carries more digests on than SHA-256 and CRC-64. To be called before the first byte: once
+    /// there are bytes, a digest that begins now would be wrong, and is left out. A writer that
+    /// [`Spool::take_up`] gave carries all of them on.
+    pub fn also(&mut self, algorithms: impl IntoIterator<Item = Algorithm>) {
+        if self.received.written == 0 {
+            let digests = &mut self.received.digests;
+            algorithms.into_iter().for_each(|algorithm| digests.add(algorithm));
+        }
     }
 
     /// Appends bytes and carries the digests on.
@@ -373,8 +377,7 @@ impl StagedWriter {
         if found != written {
             return Err(BlobError::WrongSize { expected: written, found });
         }
-        let sha256 = hex::encode(received.sha256.finalize());
-        Ok(Staged { lodging, size: written, sha256, crc64: received.crc64.finalize() })
+        Ok(Staged { lodging, size: written, digests: received.digests.finish() })
     }
 }
 
@@ -391,8 +394,7 @@ impl fmt::Debug for StagedWriter {
 pub struct Staged {
     lodging: Lodging,
     size: u64,
-    sha256: String,
-    crc64: u64,
+    digests: Computed,
 }
 
 impl Staged {
@@ -406,13 +408,23 @@ impl Staged {
     }
 
     /// SHA-256, lower-case hex.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    pub fn sha256(&self) -> String {
+        hex::encode(self.digests.sha256)
     }
 
     /// CRC-64/XZ, the one that OSS computes.
     pub fn crc64(&self) -> u64 {
-        self.crc64
+        self.digests.crc64
+    }
+
+    /// MD5, lower-case hex, where it was computed.
+    pub fn md5(&self) -> Option<String> {
+        self.digests.md5.map(hex::encode)
+    }
+
+    /// One of the digests; `None` when it was not asked for (see [`StagedWriter::also`]).
+    pub fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
+        self.digests.get(algorithm)
     }
 
     /// The file has been moved to a place of its own and is no longer ours to remove.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_RANGE,
-    LOCATION, RANGE, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
+    IF_RANGE, LOCATION, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
@@ -31,6 +31,7 @@ use super::verdict::{self, Meaning, error};
 use super::wanted::{self, Restart, Resume, Wanted};
 use super::{FetchError, FetchSettings, FetcherError};
 use crate::domain::fault::{FaultClass, Retry};
+use crate::domain::source_headers::SourceHeaders;
 use crate::domain::source_url::SourceUrl;
 use crate::door::Clock;
 use crate::run::tasks::Tasks;
@@ -123,7 +124,7 @@ impl Fetcher {
         &self.0.guard
     }
 
-    /// Guards the URL, resolves, dials, sends a GET, follows redirects (each guarded anew), and
+    /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own origin), follows redirects (each guarded anew), and
     /// returns once the head of an answer with a usable body is there. Waits for a place at the
     /// host first; the place is held until the [`Source`] is dropped.
     ///
@@ -134,11 +135,12 @@ impl Fetcher {
     /// # Errors
     /// The fault that keeps the source from being read, and whether trying again can help.
     pub async fn open(&self, wanted: Wanted<'_>) -> Result<Source, FetchError> {
-        let Wanted { url, mut from } = wanted;
+        let Wanted { url, headers, mut from } = wanted;
+        let confided = confided(headers)?;
         let mut restart = None;
         // Twice at most: only a request for a rest is told to begin anew.
         loop {
-            match self.0.ask(url, from.as_ref()).await? {
+            match self.0.ask(url, confided.clone(), from.as_ref()).await? {
                 Asked::Body(source) => return Ok(source.restarted(restart)),
                 Asked::Anew(why) => (from, restart) = (None, Some(why)),
             }
@@ -156,7 +158,12 @@ enum Asked {
 
 impl Inner {
     /// One chain of requests, from the URL of the job to an answer that is no redirect.
-    async fn ask(&self, url: &SourceUrl, from: Option<&Resume>) -> Result<Asked, FetchError> {
+    async fn ask(
+        &self,
+        url: &SourceUrl,
+        mut confided: HeaderMap,
+        from: Option<&Resume>,
+    ) -> Result<Asked, FetchError> {
         let settings = &self.settings;
         let mut target = self.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
         let mut chain_left =
@@ -164,13 +171,14 @@ impl Inner {
         for hop in 0.. {
             let slot = self.slots.acquire(target.host()).await;
             let began = Instant::now();
-            let response = self.answer(&target, from).await?;
+            let response = self.answer(&target, &confided, from).await?;
             check_head(&response)?;
             match verdict::answer(response.status(), from.is_some()) {
                 Meaning::Body => {
                     let (head, body) = response.into_parts();
                     check_codings(&head.headers)?;
-                    let source = Source::new(&head.headers, body, settings, slot, &target.place())?;
+                    let (status, place) = (head.status, target.place());
+                    let source = Source::new(status, &head.headers, body, settings, slot, &place)?;
                     return Ok(Asked::Body(source.instead_of(from)));
                 }
                 Meaning::Rest => return self.rest(response, slot, &target.place(), from),
@@ -180,7 +188,13 @@ impl Inner {
                         let message = format!("More than {} redirects.", settings.redirects);
                         return Err(error(FaultClass::Redirect, Retry::Never, message));
                     }
-                    target = self.redirected(&target, response.status(), response.headers())?;
+                    let (status, headers) = (response.status(), response.headers());
+                    let next = self.redirected(&target, status, headers)?;
+                    if !next.is_same_origin(&target) {
+                        // For good: whoever leads back may have chosen where to.
+                        confided.clear();
+                    }
+                    target = next;
                 }
                 Meaning::Permanent(class) => {
                     let (status, expired) = (response.status(), says_expired(response).await);
@@ -233,10 +247,13 @@ impl Inner {
     async fn answer(
         &self,
         target: &Target,
+        confided: &HeaderMap,
         from: Option<&Resume>,
     ) -> Result<Response<Incoming>, FetchError> {
-        match self.try_answer(target, from).await {
-            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target, from).await,
+        match self.try_answer(target, confided, from).await {
+            Err(Unanswered { retry_at_once: true, .. }) => {
+                self.try_answer(target, confided, from).await
+            }
             other => other,
         }
         .map_err(|unanswered| unanswered.error)
@@ -245,9 +262,10 @@ impl Inner {
     async fn try_answer(
         &self,
         target: &Target,
+        confided: &HeaderMap,
         from: Option<&Resume>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let mut request = request(target, from)?;
+        let mut request = request(target, confided, from)?;
         let connection = capture_connection(&mut request);
         // The header timer starts when there is a connection; until then the dialler's runs.
         let patience = {
@@ -321,8 +339,28 @@ impl From<FetchError> for Unanswered {
     }
 }
 
-/// The request says as little as possible: nothing of the caller, nothing of an earlier hop.
-fn request(target: &Target, from: Option<&Resume>) -> Result<Request<Empty<Bytes>>, FetchError> {
+/// The caller's headers as HTTP has them, marked as sensitive: their values are never printed.
+fn confided(headers: &SourceHeaders) -> Result<HeaderMap, FetchError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter() {
+        let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        let Some((name, mut value)) = pair else {
+            let message = "A header given for the source is not one that HTTP can carry.";
+            return Err(error(FaultClass::Url, Retry::Never, message));
+        };
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
+/// The request says as little as possible: nothing of an earlier hop, and of the caller only the
+/// headers confided for this origin.
+fn request(
+    target: &Target,
+    confided: &HeaderMap,
+    from: Option<&Resume>,
+) -> Result<Request<Empty<Bytes>>, FetchError> {
     let unusable = || {
         let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
         error(FaultClass::Url, Retry::Never, message)
@@ -340,13 +378,20 @@ fn request(target: &Target, from: Option<&Resume>) -> Result<Request<Empty<Bytes
     let mut request = Request::get(uri)
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "*/*")
-        .header(ACCEPT_ENCODING, "identity");
-    if let Some(resume) = from {
-        request = request
-            .header(RANGE, format!("bytes={}-", resume.offset))
-            .header(IF_RANGE, resume.version.validator.as_str());
+        .body(Empty::new())
+        .map_err(|_| unusable())?;
+    // A caller may be another agent and accept other things, but never another coding.
+    let headers = request.headers_mut();
+    for (name, value) in confided {
+        headers.insert(name, value.clone());
     }
-    request.body(Empty::new()).map_err(|_| unusable())
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(resume) = from {
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| unusable());
+        headers.insert(RANGE, value(&format!("bytes={}-", resume.offset))?);
+        headers.insert(IF_RANGE, value(resume.version.validator.as_str())?);
+    }
+    Ok(request)
 }
 
 /// The head is within its limit. The parser's own limit is its buffer, which is larger.

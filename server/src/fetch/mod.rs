@@ -1,8 +1,9 @@
 //! Bytes in: the guarded client that goes to addresses which callers name.
 //!
 //! `guard` decides where the server may go, `connect` dials what the guard let through, `client`
-//! asks and follows redirects, `wanted` judges whether an answer
-//! continues what is here already, `source` hands the body on within its limits, `verdict` says what
+//! asks and follows redirects, `wanted` is what is asked for and judges whether an answer continues
+//! what is here already, `digest` reads what origins say of their bytes,
+//! `source` hands the body on within its limits, `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
 
@@ -10,6 +11,7 @@ mod addresses;
 mod allow;
 mod client;
 mod connect;
+pub mod digest;
 pub mod guard;
 mod host_slots;
 mod own;

@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout};
 
+use super::digest::{self, Announced};
 use super::host_slots::Slot;
 use super::verdict::{broken_body, error};
 use super::wanted::{self, Part, Restart, Resume};
@@ -33,6 +35,7 @@ pub struct Source {
     /// The end of the connection is the only sign of the end of the body.
     close_delimited: bool,
     content_type: Option<String>,
+    digests: Vec<Announced>,
     received: u64,
     limits: Limits,
     /// Since the present window of the speed floor began: bytes received, and time spent waiting
@@ -73,6 +76,7 @@ impl Source {
     /// # Errors
     /// When the announced length is none or over the limit.
     pub(super) fn new(
+        status: StatusCode,
         headers: &HeaderMap,
         body: Incoming,
         settings: &FetchSettings,
@@ -102,6 +106,7 @@ impl Source {
             restart: None,
             close_delimited: length.is_none() && !chunked,
             content_type: kept(CONTENT_TYPE),
+            digests: digest::announced(status, headers),
             received: 0,
             limits: Limits {
                 max_bytes: settings.max_bytes,
@@ -137,7 +142,8 @@ impl Source {
             return Err(too_large(settings.max_bytes));
         }
         let version = Version { total: Some(part.total), ..resume.version.clone() };
-        let source = Self::new(headers, body, settings, slot, &version.place)?;
+        let status = StatusCode::PARTIAL_CONTENT;
+        let source = Self::new(status, headers, body, settings, slot, &version.place)?;
         Ok(Some(Self {
             length: Some(part.total),
             offset: resume.offset,
@@ -188,6 +194,11 @@ impl Source {
     /// `Content-Type`, as it came.
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
+    }
+
+    /// Digests that the origin announced of the whole file.
+    pub fn digests(&self) -> &[Announced] {
+        &self.digests
     }
 
     /// The next piece of the body. `None` means that the whole body came and, where the origin

@@ -1,5 +1,6 @@
 //! The fetcher against origins that misbehave. Row numbers are those of http_faults.md.
 
+mod confided;
 mod http2;
 mod origin;
 mod pem;

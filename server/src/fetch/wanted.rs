@@ -5,6 +5,7 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
 };
 
+use crate::domain::source_headers::SourceHeaders;
 use crate::domain::source_url::SourceUrl;
 use crate::domain::version::{Validator, Version};
 
@@ -14,18 +15,23 @@ const VALIDATOR_LIMIT: usize = 512;
 /// (RFC 9110 §8.8.2.2); the figure is the one that RFC 7232 §2.2.2 gave.
 const SETTLED_SECONDS: i64 = 60;
 
-/// A source to open.
+static NO_HEADERS: SourceHeaders = SourceHeaders::none();
+
+/// A source as a job wants it.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
     pub url: &'a SourceUrl,
+    /// For the origin (scheme, host and port) of `url` alone: a redirect that leaves it loses them
+    /// for good, also if a later one leads back.
+    pub headers: &'a SourceHeaders,
     /// Bytes that are here already; `None` asks for the whole.
     pub from: Option<Resume>,
 }
 
 impl<'a> Wanted<'a> {
-    /// The whole of a source.
+    /// The whole file, with nothing besides the URL.
     pub fn whole(url: &'a SourceUrl) -> Self {
-        Self { url, from: None }
+        Self { url, headers: &NO_HEADERS, from: None }
     }
 }
 

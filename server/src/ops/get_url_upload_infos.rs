@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use wire::action::{GetUrlUploadInfos, Selector};
 use wire::code::Fault;
-use wire::reply::{GetUrlUploadInfosReply, Reply};
+use wire::reply::{GetUrlUploadInfosReply, Reply, UrlUploadInfo};
 
 use super::{Ops, QUERY_WINDOW, store_fault};
 use crate::domain::account::AccountId;
@@ -51,7 +51,12 @@ impl Ops {
                 (found.into_iter().flatten().collect(), missing)
             }
         };
-        let infos = jobs.into_iter().map(|job| self.info(job, request.include_progress)).collect();
+        let keys: Vec<Key> = jobs.iter().map(|job| job.key).collect();
+        let infos = jobs.into_iter().map(|job| self.info(job, request.include_progress));
+        let mut infos: Vec<UrlUploadInfo> = infos.collect();
+        if request.include_digests {
+            self.add_digests(&keys, &mut infos).await?;
+        }
         Ok(Reply::GetUrlUploadInfos(GetUrlUploadInfosReply { infos, non_exists }))
     }
 }

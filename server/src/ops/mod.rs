@@ -14,11 +14,13 @@ use crate::blob::spool::Spool;
 use crate::domain::account::AccountId;
 use crate::domain::id::IdCodec;
 use crate::door::Clock;
+use crate::door::vault::Vault;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
 
 mod cancel_url_upload_jobs;
+mod digests;
 mod get_play_info;
 mod get_url_upload_infos;
 mod info;
@@ -33,6 +35,8 @@ pub struct Ops {
     pub clock: Clock,
     pub play_urls: PlayUrls,
     pub spool: Spool,
+    /// Seals the headers that callers confide for their sources.
+    pub vault: Vault,
     /// Progress of this node's transfers.
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Worker;
+use super::integrity;
 use super::one_job::blob_fault;
 use crate::blob::{Staged, StagedWriter, Tally, staged_name};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
@@ -121,7 +122,8 @@ impl Held {
             }
             self.drop_bytes(job).await;
             let name = staged_name(job.key, token);
-            let made = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
+            let mut made = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
+            made.also(integrity::asked(&job.request.declared, source.digests(), worker.rules.md5));
             self.writer = Some(made);
         }
         self.marked_bytes = self.written();
@@ -192,11 +194,20 @@ impl Held {
     }
 
     /// After a fault that is tried again: leaves the bytes if they are as good as before it.
-    pub(super) async fn leave_after(&mut self, job: &Job, fault: &JobFault, retry: Retry) {
+    pub(super) async fn leave_after(
+        &mut self,
+        worker: &Worker,
+        job: &Job,
+        fault: &JobFault,
+        retry: Retry,
+    ) {
         if is_blameless(fault.class, retry) {
             self.leave(job).await;
-        } else {
+        } else if is_ours(fault.class) {
+            // A whole file that was not published for a reason of ours is still whole.
             self.drop_bytes(job).await;
+        } else {
+            self.forget(worker, job).await;
         }
     }
 
@@ -208,7 +219,7 @@ impl Held {
         }
     }
 
-    /// The job has ended: nothing of it stays in the spool.
+    /// Nothing of the job stays in the spool: it has ended, or its bytes are doubted.
     pub(super) async fn forget(&mut self, worker: &Worker, job: &Job) {
         self.drop_bytes(job).await;
         if self.left
@@ -227,7 +238,12 @@ fn is_blameless(class: FaultClass, retry: Retry) -> bool {
         Retry::Backoff | Retry::NotBefore(_) => true,
         Retry::Never | Retry::Once => false,
     };
-    let ours = match class {
+    passing && !is_ours(class)
+}
+
+/// Whether this node is to blame, and not the origin or the way to it.
+fn is_ours(class: FaultClass) -> bool {
+    match class {
         FaultClass::Storage | FaultClass::Internal => true,
         FaultClass::Url
         | FaultClass::ForbiddenAddress
@@ -244,8 +260,7 @@ fn is_blameless(class: FaultClass, retry: Retry) -> bool {
         | FaultClass::Empty
         | FaultClass::NotMedia
         | FaultClass::ChecksumMismatch => false,
-    };
-    passing && !ours
+    }
 }
 
 /// The tally with this attempt in it, which has come to `written` bytes. Only an attempt that

@@ -65,6 +65,7 @@ pub async fn tidy(worker: &Worker) {
     loop {
         tokio::select! {
             _ = purge.tick() => {
+                worker.probe.crew.retire_idle();
                 forget(worker).await;
                 sweep_partials(worker).await;
             }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::Worker;
 use super::board::Active;
 use super::held::Held;
+use super::integrity;
 use crate::blob::{BlobError, Staged, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
-use crate::door::random;
+use crate::domain::source_headers::SourceHeaders;
+use crate::door::{random, sealed_headers};
 use crate::fetch::{FetchError, Source, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
@@ -19,6 +21,7 @@ use crate::store::{Claim, Finish, Outcome, StoreResult};
 use crate::telemetry::metrics::JobLabels;
 
 /// How the work on a claim came to its end.
+#[expect(clippy::large_enum_variant, reason = "made once for each job's end and moved twice")]
 enum End {
     Stored(MediaFacts, StoredObject),
     Fault(JobFault, Retry),
@@ -98,8 +101,9 @@ async fn pull(
     active: &Active,
     held: &mut Held,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
+    let headers = confided(worker, job)?;
     held.take_up(worker, job, token).await;
-    let wanted = Wanted { url: &job.url, from: held.resume() };
+    let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume() };
     let mut source = worker.fetcher.open(wanted).await?;
     verify_announced(job, &source)?;
     held.begin(worker, job, token, &source).await?;
@@ -108,12 +112,24 @@ async fn pull(
     active.enter(Phase::Downloading);
     let staged = receive(worker, job, &mut source, active, held).await?;
     active.enter(Phase::DownloadSuccess);
-    verify(job, &staged)?;
+    verify(job, &source, &staged)?;
     let facts = understand(worker, job, &source, &staged).await?;
     active.enter(Phase::Uploading);
     let object = publish(worker, job, token, staged, &facts).await?;
     active.enter(Phase::UploadSuccess);
     Ok((facts, object))
+}
+
+/// The headers that the caller confided for the source; none for most. When they do not open, no
+/// request is made without them; the fault may pass, because an operator can put the right master
+/// key back.
+fn confided(worker: &Worker, job: &Job) -> Result<SourceHeaders, FetchError> {
+    let Some(sealed) = &job.request.sealed_headers else { return Ok(SourceHeaders::none()) };
+    sealed_headers::open(&worker.vault, job.account, &job.url, sealed).map_err(|error| {
+        tracing::error!(job = job.key.0, %error, "no headers for the source");
+        let message = "Haulage cannot open the headers that were given for this source.";
+        transient(FaultClass::Internal, message)
+    })
 }
 
 /// Streams the source into a staged file. The first bytes decide early whether going on makes
@@ -193,8 +209,8 @@ fn verify_announced(job: &Job, source: &Source) -> Result<(), FetchError> {
     }
 }
 
-/// Compares what arrived with what the caller declared.
-fn verify(job: &Job, staged: &Staged) -> Result<(), FetchError> {
+/// Compares what arrived with what the caller declared and the origin announced.
+fn verify(job: &Job, source: &Source, staged: &Staged) -> Result<(), FetchError> {
     match job.request.file_size {
         Some(declared) if declared != staged.size() => {
             let message = format!(
@@ -203,7 +219,10 @@ fn verify(job: &Job, staged: &Staged) -> Result<(), FetchError> {
             );
             Err(permanent(FaultClass::ChecksumMismatch, message))
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => {
+            let computed = |algorithm| staged.digest(algorithm);
+            integrity::verify(&job.request.declared, source.digests(), computed)
+        }
     }
 }
 
@@ -236,9 +255,9 @@ async fn publish(
         location: DEFAULT_LOCATION.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
-        sha256: staged.sha256().to_owned(),
+        sha256: staged.sha256(),
         crc64: staged.crc64(),
-        md5: None,
+        md5: staged.md5(),
     };
     worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)
@@ -283,7 +302,7 @@ async fn write_down(
             match worker.rules.backoff.next(charged, retry, now, job.deadline, jitter) {
                 Next::At(due) => {
                     tracing::info!(job = job.key.0, attempt, charged, %fault, "will try again");
-                    held.leave_after(&job, &fault, retry).await;
+                    held.leave_after(worker, &job, &fault, retry).await;
                     let finish = worker.store.job_retry_later(claim, fault, due, now).await?;
                     worker.metrics.retries.inc();
                     Ok(finish)

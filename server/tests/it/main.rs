@@ -9,8 +9,12 @@
 mod architecture;
 mod backup;
 mod bad_input;
+mod browser;
 mod cli;
+mod confided;
+mod content;
 mod deploy;
+mod digests;
 mod disk;
 mod explorer;
 mod faults;
@@ -25,3 +29,4 @@ mod resume;
 mod sdk;
 mod secrets;
 mod stopping;
+mod syscalls;

@@ -11,10 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use sha2::Digest;
-
 use super::mark::{Mark, remove_if_there};
-use super::{FRESH, Lodging, MARK, PART, Received, Spool, StagedWriter, blocking};
+use super::{FRESH, Lodging, MARK, PART, Received, Running, Spool, StagedWriter, blocking};
 use crate::blob::{BlobError, CHUNK_BYTES};
 use crate::domain::id::Key;
 use crate::domain::job::Token;
@@ -220,7 +218,7 @@ fn reread(lodging: &mut Lodging, mark: &Mark, caller: &Weak<()>) -> io::Result<R
     if keep == 0 {
         return Err(io::Error::other("there is nothing in it to continue"));
     }
-    let mut received = Received::default();
+    let mut received = Received::new(Running::all());
     file.seek(SeekFrom::Start(0))?;
     let mut left = keep;
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -233,12 +231,9 @@ fn reread(lodging: &mut Lodging, mark: &Mark, caller: &Weak<()>) -> io::Result<R
         received.absorb(&buffer[..wanted]);
         left -= wanted as u64;
     }
-    let mut sum = received.sha256.clone();
-    if whole {
-        file.read_exact(&mut buffer[..1])?;
-        sum.update(&buffer[..1]);
-    }
-    if hex::encode(sum.finalize()) != mark.sha256 {
+    let rest = &mut buffer[..usize::from(whole)];
+    file.read_exact(rest)?;
+    if received.digests.sha256_with(rest) != mark.sha256 {
         return Err(io::Error::other("its bytes are not those of its checkpoint"));
     }
     file.set_len(mark.offset)?;

@@ -17,7 +17,10 @@ async fn spool() -> (tempfile::TempDir, Spool) {
 async fn a_staged_file_has_the_bytes_written_and_their_digests() {
     let (_dir, spool) = spool().await;
     let mut writer = spool.create("job-1", Some(9)).unwrap();
+    writer.also([Algorithm::Crc32c]);
     writer.write(b"1234").unwrap();
+    // Too late for this one: it would lack the first bytes.
+    writer.also([Algorithm::Md5]);
     writer.write(b"56789").unwrap();
     assert_eq!((writer.written(), writer.head()), (9, &b"123456789"[..]));
     let staged = writer.finish().await.unwrap();
@@ -26,6 +29,8 @@ async fn a_staged_file_has_the_bytes_written_and_their_digests() {
     assert_eq!(staged.sha256(), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
     // The check value of CRC-64/XZ in the catalogue of parametrised CRC algorithms.
     assert_eq!(staged.crc64(), 0x995d_c9bb_df19_39fa);
+    assert_eq!(staged.digest(Algorithm::Crc32c), Some(Digest::Crc32c(0xe306_9283)));
+    assert_eq!((staged.digest(Algorithm::Md5), staged.md5()), (None, None));
 }
 
 #[tokio::test]
@@ -114,6 +119,8 @@ async fn a_parked_file_is_continued_by_a_later_attempt_with_the_digests_of_the_w
     let staged = writer.finish().await.unwrap();
     assert_eq!(fs::read(staged.path()).unwrap(), b"123456789");
     assert_eq!(staged.crc64(), 0x995d_c9bb_df19_39fa);
+    assert_eq!(staged.digest(Algorithm::Crc32c), Some(Digest::Crc32c(0xe306_9283)));
+    assert_eq!(staged.md5().as_deref(), Some("25f9e794323b453885f5181f1b624d0b"));
     assert_eq!(staged.sha256(), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
 }
 

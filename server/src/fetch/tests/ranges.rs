@@ -42,7 +42,7 @@ async fn go_on(turns: Vec<Vec<Step>>) -> (Result<Went, FetchError>, Vec<String>)
     let (fetcher, url) = (fetcher(settings()), origin.url("/v.mp4?Signature=s3cret"));
     let from = Some(resume(&fetcher, &url));
     let url = SourceUrl::new(url);
-    let went = match fetcher.open(Wanted { url: &url, from }).await {
+    let went = match fetcher.open(Wanted { from, ..Wanted::whole(&url) }).await {
         Err(error) => Err(error),
         Ok(mut source) => {
             let mut bytes = Vec::new();
@@ -188,7 +188,7 @@ async fn the_guard_is_passed_again_for_the_rest() {
     let closed = fetcher(FetchSettings { allow: Vec::new(), ..settings() });
     let from = Some(resume(&fetcher(settings()), &url));
     let url = SourceUrl::new(url);
-    let refused = closed.open(Wanted { url: &url, from }).await.unwrap_err();
+    let refused = closed.open(Wanted { from, ..Wanted::whole(&url) }).await.unwrap_err();
     assert_eq!(refused.fault.class, FaultClass::ForbiddenAddress);
     assert_eq!(origin.connections(), 0);
 }

@@ -11,9 +11,11 @@
 mod accounts;
 mod backup;
 mod connect;
+mod counts;
 mod desk;
 mod failure;
 mod jobs;
+mod pages;
 mod queries;
 mod readers;
 mod row;
@@ -247,7 +249,8 @@ impl Store for SqliteStore {
     }
 
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage> {
-        self.readers.read(move |db| queries::page(db, &request)).await
+        let budget = request.budget();
+        self.readers.read(move |db| pages::page(db, &request, budget)).await
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {
@@ -261,6 +264,11 @@ impl Store for SqliteStore {
 
     async fn media_object(&self, key: Key) -> StoreResult<Option<(StoredObject, MediaFacts)>> {
         self.readers.read(move |db| queries::object(db, key)).await
+    }
+
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>> {
+        let keys = keys.to_vec();
+        self.readers.read(move |db| queries::objects(db, &keys)).await
     }
 
     async fn stats(&self) -> StoreResult<Stats> {
