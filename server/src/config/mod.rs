@@ -69,6 +69,12 @@ pub struct Config {
     pub calls_per_day: u32,
     /// Jobs of one account that may wait at once; 0 = no limit.
     pub pending_jobs: u64,
+    /// Bytes and time between two checkpoints of a transfer.
+    pub checkpoint_bytes: u64,
+    pub checkpoint_interval: Duration,
+    /// Bytes and age of unfinished files kept for waiting jobs.
+    pub partial_bytes: u64,
+    pub partial_age: Duration,
     /// How long a failed or cancelled job's record is kept.
     pub retention: Duration,
     /// How long running transfers may go on after SIGTERM.
@@ -126,6 +132,10 @@ impl Default for Config {
             rescues: 20,
             calls_per_day: 200_000,
             pending_jobs: 0,
+            checkpoint_bytes: 64 * MIB,
+            checkpoint_interval: Duration::from_secs(10),
+            partial_bytes: 64 * GIB,
+            partial_age: DAY,
             retention: DAY * 366,
             drain: Duration::from_secs(25),
             auth_timeout: Duration::from_secs(3_600),

@@ -26,6 +26,7 @@ mod operators;
 mod play;
 mod race;
 mod readme;
+mod resume;
 mod sdk;
 mod secrets;
 mod stopping;
