@@ -24,7 +24,12 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make an account; give it a key with `haulage key create`
-    Create { name: String },
+    Create {
+        name: String,
+        /// Its keys may look at every account and act for it
+        #[arg(long)]
+        operator: bool,
+    },
     /// Show all accounts
     List,
     /// Refuse every request of an account
@@ -35,7 +40,7 @@ enum Verb {
 
 impl Args {
     pub(super) async fn run(self) -> Outcome {
-        if let Verb::Create { name } = &self.verb
+        if let Verb::Create { name, .. } = &self.verb
             && !is_valid_name(name)
         {
             return Err(Failure::Usage(format!(
@@ -46,12 +51,13 @@ impl Args {
         let open = self.node.open().await?;
         let store = &open.store;
         let answer: Value = match &self.verb {
-            Verb::Create { name } => {
-                let made = store.account_create(name, open.clock.now()).await;
+            Verb::Create { name, operator } => {
+                let made = store.account_create(name, *operator, open.clock.now()).await;
                 let account = made
                     .map_err(store_failure)?
                     .ok_or_else(|| Failure::No(format!("there is an account {name} already")))?;
-                screen.say(format!("account {name} is made"));
+                let what = if *operator { "operator account" } else { "account" };
+                screen.say(format!("{what} {name} is made"));
                 account_json(&account)
             }
             Verb::List => {
@@ -92,17 +98,19 @@ fn account_json(account: &Account) -> Value {
     json!({
         "Name": account.name,
         "Status": status(account.enabled),
+        "Operator": account.operator,
         "CreationTime": wire::time::format_utc(account.created.seconds()),
     })
 }
 
 fn table(accounts: &[Account]) -> Table {
-    let mut table = Table::new(&["name", "status", "created"]);
+    let mut table = Table::new(&["name", "status", "operator", "created"]);
     for account in accounts {
         let ink = if account.enabled { Ink::Green } else { Ink::Yellow };
         table.row(vec![
             Cell::new(&account.name),
             Cell::new(status(account.enabled)).ink(ink),
+            Cell::new(if account.operator { "yes" } else { "" }),
             Cell::new(wire::time::format_utc(account.created.seconds())),
         ]);
     }

@@ -14,7 +14,33 @@ pub struct Account {
     /// Unique, chosen by the operator: 1 to [`NAME_LIMIT`] characters of `[A-Za-z0-9._-]`.
     pub name: String,
     pub enabled: bool,
+    /// Whether its keys may look at every account's things and act on them.
+    pub operator: bool,
     pub created: Timestamp,
+}
+
+/// Whose things a call is about, and what its caller may do. Made where the caller is known
+/// (`api::gate`); everything below goes by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Subject {
+    /// The account whose things are meant; the caller's own when `all` is set.
+    pub account: AccountId,
+    /// Whether the caller's account is an operator.
+    pub operator: bool,
+    /// Whether the things of every account are meant. Only ever set for operators.
+    pub all: bool,
+}
+
+impl Subject {
+    /// The caller's own things.
+    pub fn own(account: AccountId, operator: bool) -> Self {
+        Self { account, operator, all: false }
+    }
+
+    /// The account to look at; `None` means every account.
+    pub fn account(&self) -> Option<AccountId> {
+        (!self.all).then_some(self.account)
+    }
 }
 
 /// Longest account name, in characters.

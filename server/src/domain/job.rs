@@ -300,6 +300,9 @@ pub struct Job {
     pub url: SourceUrl,
     pub request: JobRequest,
     pub created: Timestamp,
+    /// When it was claimed last; `None` before the first claim, and for claims made before version
+    /// 2 of the schema.
+    pub claimed: Option<Timestamp>,
     /// Past this the job fails, waiting for retries included.
     pub deadline: Timestamp,
     pub progress: Progress,
@@ -312,6 +315,18 @@ pub struct Job {
 }
 
 impl Job {
+    /// The code of the fault that ended it.
+    pub fn fault_code(&self) -> Option<&'static str> {
+        match &self.progress.state {
+            State::Failed(fault) => Some(fault.class.code()),
+            State::Pending
+            | State::Running { .. }
+            | State::Waiting { .. }
+            | State::Succeeded
+            | State::Canceled => None,
+        }
+    }
+
     /// The `Status` of the wire.
     pub fn wire_status(&self) -> &'static str {
         match &self.progress.state {

@@ -33,9 +33,15 @@ pub struct MediaFacts {
     pub codec: Option<String>,
 }
 
+/// Name of the storage location that a node has without further configuration, and of every object
+/// stored before locations had names.
+pub const DEFAULT_LOCATION: &str = "default";
+
 /// The stored bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredObject {
+    /// Name of the storage location that holds it.
+    pub location: String,
     /// Name in the object store, made by us, never from the URL.
     pub object_key: String,
     /// Bytes.
@@ -44,6 +50,8 @@ pub struct StoredObject {
     pub sha256: String,
     /// CRC-64/XZ, as OSS computes it, decimal.
     pub crc64: u64,
+    /// MD5, lower-case hex, when somebody needed it.
+    pub md5: Option<String>,
 }
 
 /// A stored medium: made by exactly one successful job, whose key it shares.

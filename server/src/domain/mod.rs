@@ -4,6 +4,7 @@
 //! `job` is the heart: the state machine that every store backend is measured against.
 
 pub mod account;
+pub mod attempt;
 pub mod fault;
 pub mod id;
 pub mod job;

@@ -25,7 +25,13 @@ impl Ops {
             request.statuses.iter().flat_map(|status| states_of(status)).copied().collect();
         states.sort_unstable();
         states.dedup();
-        let page = PageRequest { account, states, before, limit: request.page_size };
+        let page = PageRequest {
+            account: Some(account),
+            states,
+            before,
+            limit: request.page_size,
+            ..PageRequest::default()
+        };
         let page = self.store.job_page(page).await.map_err(store_fault)?;
         let wanted = |status: &str| {
             request.statuses.is_empty() || request.statuses.iter().any(|s| s == status)

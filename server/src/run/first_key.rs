@@ -96,7 +96,7 @@ pub async fn ensure(
 }
 
 async fn first_account(store: &dyn Store, now: Timestamp) -> StoreResult<Account> {
-    if let Some(account) = store.account_create(FIRST_ACCOUNT, now).await? {
+    if let Some(account) = store.account_create(FIRST_ACCOUNT, true, now).await? {
         return Ok(account);
     }
     let accounts = store.account_list().await?;

@@ -6,7 +6,10 @@
 //! [`crate::domain::job::apply`] as its oracle.
 //!
 //! The verbs take the time as a parameter; none reads a clock.
+//!
+//! What only the console asks is in [`Desk`], which every store is as well.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +25,7 @@ use crate::domain::media::{Media, MediaFacts, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 
+mod desk;
 pub mod memory;
 pub mod sqlite;
 
@@ -30,8 +34,18 @@ mod conformance;
 mod day;
 mod nonces;
 
+pub use self::desk::{
+    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, QUEUES_LIMIT, SESSIONS_KEPT,
+    TALLIES_KEPT, TALLIES_LIMIT, Tally,
+};
+
 /// Most records that one query by URL returns (contract §9.2).
 pub const INFOS_LIMIT: usize = 100;
+
+/// Most jobs that [`Store::job_page`] looks at for one page. It bounds the time of a search by a
+/// part of the URL, which no index helps; everything else goes by an index that holds nothing but
+/// hits.
+pub const SEARCH_BUDGET: usize = 10_000;
 
 /// A failure of the store itself; the change it was asked for did not happen, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -195,23 +209,66 @@ pub enum CancelVerdict {
     NotExist,
 }
 
-/// A page of an account's jobs, newest first.
+/// A page of jobs, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct JobPage {
     pub jobs: Vec<Job>,
-    /// Pass as `before` to go on; `None` at the end.
+    /// Pass as `before` to go on; `None` at the end. When [`SEARCH_BUDGET`] ended the search, the
+    /// page may be short, or empty, although there is more.
     pub next: Option<Key>,
 }
 
-/// Which jobs [`Store::job_page`] lists.
-#[derive(Clone, Debug)]
+/// Which jobs [`Store::job_page`] lists: those that every filter lets through.
+#[derive(Clone, Default)]
 pub struct PageRequest {
-    pub account: AccountId,
+    /// `None`: of every account.
+    pub account: Option<AccountId>,
     /// Empty: any state.
     pub states: Vec<StateKind>,
+    /// Only jobs that failed with exactly this code.
+    pub fault: Option<String>,
+    /// Only jobs whose URL has this in it, upper and lower case told apart. May carry a secret.
+    pub url_contains: Option<String>,
+    /// Only jobs accepted at or after this. Times of acceptance are told by the key, which grows
+    /// with them: a job accepted while the clock was set back counts as accepted right after the
+    /// one before it.
+    pub since: Option<Timestamp>,
+    /// Only jobs accepted before this.
+    pub until: Option<Timestamp>,
     /// Only jobs with a smaller key.
     pub before: Option<Key>,
     pub limit: usize,
+}
+
+impl PageRequest {
+    /// The keys to look at: from the first on, before the second.
+    fn keys(&self) -> (Key, Key) {
+        let first = self.since.map_or(Key(0), Key::first_at);
+        let until = self.until.map_or(Key(i64::MAX), Key::first_at);
+        (first, until.min(self.before.unwrap_or(until)))
+    }
+
+    /// The states to look at; a fault is one of failed jobs alone.
+    fn kinds(&self) -> BTreeSet<StateKind> {
+        let named = |kind: &StateKind| self.states.is_empty() || self.states.contains(kind);
+        let possible = |kind: &StateKind| self.fault.is_none() || *kind == StateKind::Failed;
+        StateKind::ALL.into_iter().filter(|kind| named(kind) && possible(kind)).collect()
+    }
+}
+
+impl fmt::Debug for PageRequest {
+    /// Without the part of the URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageRequest")
+            .field("account", &self.account)
+            .field("states", &self.states)
+            .field("fault", &self.fault)
+            .field("since", &self.since)
+            .field("until", &self.until)
+            .field("before", &self.before)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What identifies a medium.
@@ -281,9 +338,14 @@ pub struct Retention {
 
 /// The verbs. An `Arc<dyn Store>` is shared by everything above.
 #[async_trait]
-pub trait Store: Send + Sync + fmt::Debug + 'static {
+pub trait Store: Desk {
     /// Makes an account; `None` when the name is taken.
-    async fn account_create(&self, name: &str, now: Timestamp) -> StoreResult<Option<Account>>;
+    async fn account_create(
+        &self,
+        name: &str,
+        operator: bool,
+        now: Timestamp,
+    ) -> StoreResult<Option<Account>>;
 
     /// All accounts, oldest first.
     async fn account_list(&self) -> StoreResult<Vec<Account>>;
@@ -297,7 +359,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The keys of one account, or all, oldest first.
     async fn key_list(&self, account: Option<AccountId>) -> StoreResult<Vec<AccessKey>>;
 
-    /// Sets a key's status, or deletes it with `None`; `false` when there is no such key.
+    /// Sets a key's status, or deletes it and ends its console sessions with `None`; `false` when
+    /// there is no such key.
     async fn key_set_status(&self, id: &str, status: Option<KeyStatus>) -> StoreResult<bool>;
 
     /// A key with its account.
@@ -326,8 +389,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives a job back at no cost (our own stop): waiting, due now.
     async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish>;
 
-    /// Puts a job off after a transient fault.
-    async fn job_retry_later(&self, claim: Claim, due: Timestamp) -> StoreResult<Finish>;
+    /// Puts a job off to `due` after a transient fault.
+    async fn job_retry_later(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish>;
 
     /// Ends a job. A success makes its medium in the same transaction.
     async fn job_finish(
@@ -373,7 +442,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         since: Timestamp,
     ) -> StoreResult<Vec<Vec<Job>>>;
 
-    /// A page of an account's jobs, newest first.
+    /// A page of jobs, newest first. Looks at no more than [`SEARCH_BUDGET`] of them.
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage>;
 
     /// The states of jobs of any account, for the sweep of objects, each with the token of its last
@@ -391,8 +460,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Counts.
     async fn stats(&self) -> StoreResult<Stats>;
 
-    /// Forgets expired nonces and sessions, and failed and cancelled jobs past their retention;
-    /// returns how many rows went.
+    /// Forgets expired nonces and sessions, tallies older than [`TALLIES_KEPT`], and failed and
+    /// cancelled jobs past their retention with their attempts; returns how many rows went, not
+    /// counting attempts.
     async fn purge(&self, retention: Retention) -> StoreResult<usize>;
 
     /// Flushes and closes; later verbs answer [`StoreError::Closed`].

@@ -9,7 +9,7 @@ use crate::blob::spool::{Staged, StagedWriter};
 use crate::blob::{BlobError, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
-use crate::domain::media::{MediaFacts, StoredObject};
+use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
 use crate::door::random;
 use crate::fetch::{FetchError, Source};
@@ -222,10 +222,12 @@ async fn publish(
     facts: &MediaFacts,
 ) -> Result<StoredObject, FetchError> {
     let object = StoredObject {
+        location: DEFAULT_LOCATION.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
         sha256: staged.sha256().to_owned(),
         crc64: staged.crc64(),
+        md5: None,
     };
     worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)
@@ -255,7 +257,7 @@ async fn write_down(worker: &Worker, claim: Claim, end: End) -> StoreResult<Fini
             match worker.rules.backoff.next(attempt, retry, now, job.deadline, jitter) {
                 Next::At(due) => {
                     tracing::info!(job = job.key.0, attempt, %fault, "will try again");
-                    let finish = worker.store.job_retry_later(claim, due).await?;
+                    let finish = worker.store.job_retry_later(claim, fault, due, now).await?;
                     worker.metrics.retries.inc();
                     Ok(finish)
                 }

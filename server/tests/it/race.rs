@@ -26,7 +26,7 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
     let store: Arc<dyn Store> =
         Arc::new(SqliteStore::open(&dir.path().join("h.db")).await.unwrap());
     let clock = Clock::System;
-    let account = store.account_create("a", clock.now()).await.unwrap().unwrap().id;
+    let account = store.account_create("a", false, clock.now()).await.unwrap().unwrap().id;
     let (mut claimed, mut canceled) = (0, 0);
     for round in 0..rounds {
         let now = clock.now();

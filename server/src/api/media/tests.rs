@@ -9,12 +9,14 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::blob::{LocalBlobs, Spool, object_key};
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::attempt::Attempt;
+use crate::domain::fault::JobFault;
 use crate::domain::job::{Job, StateKind, Token};
 use crate::domain::media::MediaType;
 use crate::store::{
-    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, Retention, Stats, StoreError, StoreResult, Submission,
-    Submitted,
+    AccountQueue, Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Desk, Finish,
+    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, Stats,
+    StoreError, StoreResult, Submission, Submitted, Tally,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -44,10 +46,12 @@ impl Bench {
         writer.write(&bytes).unwrap();
         let staged = writer.finish().await.unwrap();
         let object = StoredObject {
+            location: "default".to_owned(),
             object_key: object_key(MEDIA, Token(1), "mp4"),
             size: staged.size(),
             sha256: staged.sha256().to_owned(),
             crc64: staged.crc64(),
+            md5: None,
         };
         blobs.publish(staged, &object.object_key).await.unwrap();
         let facts = MediaFacts {
@@ -404,6 +408,32 @@ fn a_play_url_names_the_medium_and_shows_no_key() {
 struct OneMedium(Mutex<(Option<(StoredObject, MediaFacts)>, usize)>);
 
 #[async_trait]
+impl Desk for OneMedium {
+    async fn job_attempts(&self, _: &[Key]) -> StoreResult<Vec<(Key, Vec<Attempt>)>> {
+        Err(StoreError::Closed)
+    }
+    async fn queues(&self) -> StoreResult<Vec<AccountQueue>> {
+        Err(StoreError::Closed)
+    }
+    async fn tallies(&self, _: Option<AccountId>, _: Timestamp) -> StoreResult<Vec<Tally>> {
+        Err(StoreError::Closed)
+    }
+    async fn session_open(&self, _: ConsoleSession) -> StoreResult<()> {
+        Err(StoreError::Closed)
+    }
+    async fn session_find(
+        &self,
+        _: &[u8; 32],
+        _: Timestamp,
+    ) -> StoreResult<Option<ConsoleSession>> {
+        Err(StoreError::Closed)
+    }
+    async fn session_close(&self, _: &[u8; 32]) -> StoreResult<bool> {
+        Err(StoreError::Closed)
+    }
+}
+
+#[async_trait]
 impl Store for OneMedium {
     async fn media_object(&self, key: Key) -> StoreResult<Option<(StoredObject, MediaFacts)>> {
         let mut inner = self.0.lock().unwrap();
@@ -413,7 +443,7 @@ impl Store for OneMedium {
 
     // The rest is never called; a call shows as an error.
 
-    async fn account_create(&self, _: &str, _: Timestamp) -> StoreResult<Option<Account>> {
+    async fn account_create(&self, _: &str, _: bool, _: Timestamp) -> StoreResult<Option<Account>> {
         Err(StoreError::Closed)
     }
     async fn account_list(&self) -> StoreResult<Vec<Account>> {
@@ -452,7 +482,13 @@ impl Store for OneMedium {
     async fn job_hand_back(&self, _: Claim, _: Timestamp) -> StoreResult<Finish> {
         Err(StoreError::Closed)
     }
-    async fn job_retry_later(&self, _: Claim, _: Timestamp) -> StoreResult<Finish> {
+    async fn job_retry_later(
+        &self,
+        _: Claim,
+        _: JobFault,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> StoreResult<Finish> {
         Err(StoreError::Closed)
     }
     async fn job_finish(&self, _: Claim, _: Outcome, _: Timestamp) -> StoreResult<Finish> {

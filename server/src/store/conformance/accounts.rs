@@ -18,8 +18,11 @@ fn key(id: &str, account: AccountId) -> AccessKey {
 
 pub(super) async fn an_account_name_is_taken_once(store: Arc<dyn Store>) {
     let bed = Bed::new(store).await;
-    assert_eq!(bed.store.account_create("first", at(5)).await.unwrap(), None);
-    assert_eq!(bed.store.account_create("First", at(5)).await.unwrap().unwrap().name, "First");
+    assert_eq!(bed.store.account_create("first", false, at(5)).await.unwrap(), None);
+    assert_eq!(
+        bed.store.account_create("First", false, at(5)).await.unwrap().unwrap().name,
+        "First"
+    );
     let accounts = bed.store.account_list().await.unwrap();
     let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
     assert_eq!(names, ["first", "second", "First"]);

@@ -74,10 +74,12 @@ pub(in crate::store) fn facts() -> MediaFacts {
 
 pub(in crate::store) fn object(size: u64) -> StoredObject {
     StoredObject {
+        location: format!("l/{size}"),
         object_key: format!("a/{size}"),
         size,
         sha256: "ab".repeat(32),
         crc64: u64::MAX - size,
+        md5: (size > 4_000).then(|| "cd".repeat(16)),
     }
 }
 
@@ -98,8 +100,8 @@ pub(in crate::store) struct Bed {
 
 impl Bed {
     pub(in crate::store) async fn new(store: Arc<dyn Store>) -> Self {
-        let account = store.account_create("first", at(0)).await.unwrap().unwrap().id;
-        let other = store.account_create("second", at(0)).await.unwrap().unwrap().id;
+        let account = store.account_create("first", true, at(0)).await.unwrap().unwrap().id;
+        let other = store.account_create("second", false, at(0)).await.unwrap().unwrap().id;
         Self { store, account, other }
     }
 
@@ -133,6 +135,12 @@ impl Bed {
     pub(in crate::store) async fn finish(&self, claim: Claim, outcome: Outcome, now: Timestamp) {
         let finish = self.store.job_finish(claim, outcome, now).await.unwrap();
         assert_eq!(finish, Finish::Recorded);
+    }
+
+    /// Puts a job off in the moment in which it was claimed.
+    pub(in crate::store) async fn put_off(&self, claim: Claim, due: Timestamp) -> Finish {
+        let now = claim.job().claimed.expect("a claimed job");
+        self.store.job_retry_later(claim, fault(), due, now).await.unwrap()
     }
 
     pub(in crate::store) async fn cancel(&self, key: Key, now: Timestamp) -> CancelVerdict {

@@ -22,7 +22,7 @@ async fn driven(bed: &Bed, kind: StateKind, now: Timestamp) -> Key {
         StateKind::Waiting => {
             let claim = bed.claim_one(now).await;
             let due = now + Duration::from_millis(10);
-            assert_eq!(bed.store.job_retry_later(claim, due).await.unwrap(), Finish::Recorded);
+            assert_eq!(bed.put_off(claim, due).await, Finish::Recorded);
         }
         StateKind::Succeeded => {
             let claim = bed.claim_one(now).await;
@@ -63,7 +63,7 @@ async fn put(bed: &Bed, key: Key, token: Token, event: &str, now: Timestamp) -> 
         }
         "retry_later" => {
             let due = now + Duration::from_secs(7);
-            let finish = store.job_retry_later(claim, due).await.unwrap();
+            let finish = store.job_retry_later(claim, fault(), due, now).await.unwrap();
             (Event::RetryLater { token, due }, recorded(finish))
         }
         "succeed" => {
@@ -170,7 +170,7 @@ pub(super) async fn an_attempt_is_charged_once_and_a_rescue_apart(store: Arc<dyn
     bed.store.job_hand_back(claim, at(1)).await.unwrap();
     assert_eq!(counts(bed.job(key).await.progress), (0, 0));
     let claim = bed.claim_one(at(2)).await;
-    bed.store.job_retry_later(claim, at(3)).await.unwrap();
+    bed.put_off(claim, at(3)).await;
     assert_eq!(counts(bed.job(key).await.progress), (1, 0));
     drop(bed.claim_one(at(4)).await);
     assert_eq!(counts(bed.job(key).await.progress), (2, 0));

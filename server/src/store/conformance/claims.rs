@@ -37,7 +37,7 @@ pub(super) async fn jobs_of_one_account_come_in_the_order_of_becoming_ready(stor
     let first = bed.submit(bed.account, &["a", "b"], at(0)).await;
     let claim = bed.claim_one(at(0)).await;
     assert_eq!(claim.job().key, first[0]);
-    bed.store.job_retry_later(claim, at(50)).await.unwrap();
+    bed.put_off(claim, at(50)).await;
     let second = bed.submit(bed.account, &["c"], at(10)).await;
     let third = bed.submit(bed.account, &["d"], at(60)).await;
     // A waiting job that is not due does not hold up those behind it.
@@ -76,7 +76,7 @@ pub(super) async fn free_slots_are_used_by_whoever_has_work(store: Arc<dyn Store
 
 pub(super) async fn turns_go_on_after_the_account_served_last(store: Arc<dyn Store>) {
     let bed = Bed::new(store).await;
-    let third = bed.store.account_create("third", at(0)).await.unwrap().unwrap().id;
+    let third = bed.store.account_create("third", false, at(0)).await.unwrap().unwrap().id;
     for account in [third, bed.other, bed.account] {
         bed.submit(account, &["a"; 4], at(0)).await;
     }
@@ -95,7 +95,7 @@ pub(super) async fn a_claimed_job_is_whole_and_starts_anew(store: Arc<dyn Store>
     let until = at(5) + LEASE;
     assert_eq!(claim.job().progress.state, State::Running { token: claim.token(), until });
     bed.store.job_beat(&[claim.beat(Phase::Uploading, 99)], until).await.unwrap();
-    bed.store.job_retry_later(claim, at(6)).await.unwrap();
+    bed.put_off(claim, at(6)).await;
     let again = bed.claim_one(at(5) + Duration::from_secs(1)).await;
     assert_eq!((again.job().phase, again.job().bytes), (Phase::Processing, 0));
     assert_eq!(again.job().progress.attempt, 2);

@@ -87,7 +87,7 @@ pub(super) async fn pages_walk_all_jobs_newest_first_without_gap_or_repeat(store
     // Some of each state.
     for (i, claim) in bed.claim(6, at(1)).await.into_iter().enumerate() {
         match i {
-            0 | 1 => drop(bed.store.job_retry_later(claim, at(5)).await.unwrap()),
+            0 | 1 => drop(bed.put_off(claim, at(5)).await),
             2 => drop(bed.store.job_finish(claim, success(), at(2)).await.unwrap()),
             3 => drop(bed.store.job_finish(claim, failure(), at(2)).await.unwrap()),
             _ => {}
@@ -99,7 +99,8 @@ pub(super) async fn pages_walk_all_jobs_newest_first_without_gap_or_repeat(store
         let mut walked = Vec::new();
         let mut before = None;
         loop {
-            let page = PageRequest { account: bed.account, states: Vec::new(), before, limit };
+            let page =
+                PageRequest { account: Some(bed.account), before, limit, ..PageRequest::default() };
             let page = bed.store.job_page(page).await.unwrap();
             assert!(page.jobs.len() <= limit);
             walked.extend(page.jobs.iter().map(|job| job.key));
@@ -120,10 +121,10 @@ pub(super) async fn pages_of_some_states_hold_those_alone(store: Arc<dyn Store>)
     bed.finish(claims.remove(0), success(), at(1)).await;
     bed.cancel(keys[5], at(1)).await;
     let page = |states: Vec<StateKind>| PageRequest {
-        account: bed.account,
+        account: Some(bed.account),
         states,
-        before: None,
         limit: 10,
+        ..PageRequest::default()
     };
     let listed = |states| async {
         let page = bed.store.job_page(page(states)).await.unwrap();
@@ -216,7 +217,7 @@ pub(super) async fn counts_follow_the_jobs(store: Arc<dyn Store>) {
     assert_eq!(bed.store.stats().await.unwrap(), counts(5, 0, 0, Some(3)));
     let mut claims = bed.claim(4, at(5)).await;
     assert_eq!(bed.store.stats().await.unwrap(), counts(1, 4, 0, Some(5)));
-    bed.store.job_retry_later(claims.remove(0), at(9)).await.unwrap();
+    bed.put_off(claims.remove(0), at(9)).await;
     bed.store.job_hand_back(claims.remove(0), at(4)).await.unwrap();
     assert_eq!(bed.store.stats().await.unwrap(), counts(1, 2, 2, Some(4)));
     bed.finish(claims.remove(0), success(), at(9)).await;
@@ -259,7 +260,7 @@ pub(super) async fn purge_forgets_failed_and_cancelled_records_alone(store: Arc<
     for claim in claims.drain(..2) {
         bed.finish(claim, failure(), at(1)).await;
     }
-    bed.store.job_retry_later(claims.remove(0), at(1)).await.unwrap();
+    bed.put_off(claims.remove(0), at(1)).await;
     bed.cancel(keys[6], at(1)).await;
     bed.cancel(keys[7], at(2)).await;
     assert_eq!(bed.store.purge(retention(at(9), at(1))).await.unwrap(), 0);
@@ -282,7 +283,7 @@ pub(super) async fn a_closed_store_answers_closed(store: Arc<dyn Store>) {
     bed.store.close().await.unwrap();
     let store = &bed.store;
     let closed = |error: Option<StoreError>| matches!(error, Some(StoreError::Closed));
-    assert!(closed(store.account_create("x", at(0)).await.err()));
+    assert!(closed(store.account_create("x", false, at(0)).await.err()));
     assert!(closed(store.account_list().await.err()));
     assert!(closed(store.stats().await.err()));
     assert!(closed(store.key_find("K").await.err()));

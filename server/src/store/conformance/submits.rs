@@ -27,8 +27,7 @@ async fn put(bed: &Bed, submission: Submission) -> Submitted {
 }
 
 async fn jobs_in_all(bed: &Bed) -> usize {
-    let page =
-        PageRequest { account: bed.account, states: Vec::new(), before: None, limit: 10_000 };
+    let page = PageRequest { account: Some(bed.account), limit: 10_000, ..PageRequest::default() };
     bed.store.job_page(page).await.unwrap().jobs.len()
 }
 
@@ -117,7 +116,7 @@ pub(super) async fn the_queue_limit_counts_pending_and_waiting(store: Arc<dyn St
     let mut claims = bed.claim(2, at(0)).await;
     assert!(matches!(put(&bed, call(1)).await, Submitted::Accepted(_)));
     assert_eq!(put(&bed, call(2)).await, Submitted::QueueFull);
-    bed.store.job_retry_later(claims.remove(0), at(99)).await.unwrap();
+    bed.put_off(claims.remove(0), at(99)).await;
     assert_eq!(put(&bed, call(1)).await, Submitted::QueueFull);
     bed.submit(bed.other, &["b"; 9], at(0)).await;
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Inner, due};
 use crate::domain::account::AccountId;
+use crate::domain::attempt::Ending;
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Job, Phase, StateKind, Token, apply};
 use crate::domain::media::Media;
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    CancelVerdict, Claim, ClaimRequest, Finish, JobPage, Outcome, PageRequest, Retention,
+    CancelVerdict, Claim, ClaimRequest, Counted, Finish, JobPage, Outcome, PageRequest, Retention,
 };
 
 impl Inner {
@@ -101,6 +102,7 @@ impl Inner {
         self.change(key, &Event::Claim { now: request.now, token, until }, |job| {
             job.phase = Phase::Processing;
             job.bytes = 0;
+            job.claimed = Some(request.now);
         })?;
         Some(Claim::new(self.jobs.get(&key)?.job.clone(), token))
     }
@@ -109,13 +111,19 @@ impl Inner {
         let (key, token) = (claim.job().key, claim.token());
         let changed = match outcome {
             Outcome::Failure(fault) => {
-                self.change(key, &Event::Fail { token, fault }, |job| job.finished = Some(now))
+                let code = fault.class.code().to_owned();
+                let event = Event::Fail { token, fault };
+                let ended =
+                    self.end(key, &event, Ending::Failed, now, |job| job.finished = Some(now));
+                ended.map(|job| self.count_end(&job, Counted::Failed(code), now))
             }
             Outcome::Success { facts, object } => {
-                let changed = self.change(key, &Event::Succeed { token }, |job| {
-                    job.finished = Some(now);
-                    job.bytes = object.size;
-                });
+                let ended =
+                    self.end(key, &Event::Succeed { token }, Ending::Succeeded, now, |job| {
+                        job.finished = Some(now);
+                        job.bytes = object.size;
+                    });
+                let changed = ended.map(|job| self.count_end(&job, Counted::Succeeded, now));
                 if changed.is_some() {
                     let Job { account, request, .. } = claim.job();
                     let request = request.clone();
@@ -154,7 +162,8 @@ impl Inner {
         leases.truncate(limit);
         for (until, key) in &leases {
             // With `everything`, a lease in force is treated as one that ends now.
-            let _ = self.change(*key, &Event::Expire { now: now.max(*until) }, |job| {
+            let event = Event::Expire { now: now.max(*until) };
+            let _ = self.end(*key, &event, Ending::Expired, now, |job| {
                 job.progress.state = crate::domain::job::State::Waiting { due: now };
             });
         }
@@ -170,9 +179,10 @@ impl Inner {
         if self.job_of(account, key).is_none() {
             return CancelVerdict::NotExist;
         }
-        match self.change(key, &Event::Cancel, |job| job.finished = Some(now)) {
-            Some(()) => CancelVerdict::Canceled(vec![key]),
-            None => self.not_pending(key),
+        if self.cancel_one(key, now) {
+            CancelVerdict::Canceled(vec![key])
+        } else {
+            self.not_pending(key)
         }
     }
 
@@ -187,14 +197,21 @@ impl Inner {
         let known: Vec<Key> = jobs.filter(same).map(|job| job.key).collect();
         let Some(newest) = known.last().copied() else { return CancelVerdict::NotExist };
         let mut canceled = known;
-        canceled.retain(|key| {
-            self.change(*key, &Event::Cancel, |job| job.finished = Some(now)).is_some()
-        });
+        canceled.retain(|key| self.cancel_one(*key, now));
         if canceled.is_empty() {
             self.not_pending(newest)
         } else {
             CancelVerdict::Canceled(canceled)
         }
+    }
+
+    fn cancel_one(&mut self, key: Key, now: Timestamp) -> bool {
+        let changed = self.change(key, &Event::Cancel, |job| job.finished = Some(now));
+        let canceled = changed.and_then(|()| Some(self.jobs.get(&key)?.job.clone()));
+        if let Some(job) = &canceled {
+            self.count_end(job, Counted::Canceled, now);
+        }
+        canceled.is_some()
     }
 
     fn not_pending(&self, key: Key) -> CancelVerdict {
@@ -203,21 +220,31 @@ impl Inner {
         })
     }
 
-    pub(super) fn page(&self, request: &PageRequest) -> JobPage {
-        let before = request.before.unwrap_or(Key(i64::MAX));
-        let newest_first = self.jobs.range(..before).rev().map(|(_, record)| &record.job);
-        let mut jobs: Vec<Job> = newest_first
-            .filter(|job| {
-                let kind = job.progress.state.kind();
-                job.account == request.account
-                    && (request.states.is_empty() || request.states.contains(&kind))
-            })
-            .take(request.limit.saturating_add(1))
-            .cloned()
-            .collect();
-        let more = jobs.len() > request.limit;
-        jobs.truncate(request.limit);
-        JobPage { next: jobs.last().filter(|_| more).map(|job| job.key), jobs }
+    /// Looks at no more than `budget` of the jobs that all filters but the URL's let through.
+    pub(in crate::store) fn page(&self, request: &PageRequest, budget: usize) -> JobPage {
+        let (first, end) = request.keys();
+        let kinds = request.kinds();
+        let in_range = self.jobs.range(first.min(end)..end).rev().map(|(_, record)| &record.job);
+        let candidates = in_range.filter(|job| {
+            request.account.is_none_or(|account| job.account == account)
+                && kinds.contains(&job.progress.state.kind())
+                && request.fault.as_deref().is_none_or(|code| job.fault_code() == Some(code))
+        });
+        let mut page = JobPage::default();
+        let mut last = None;
+        for (examined, job) in candidates.enumerate() {
+            let part = request.url_contains.as_deref();
+            let hit = part.is_none_or(|part| job.url.expose().contains(part));
+            if examined == budget || (hit && page.jobs.len() == request.limit) {
+                page.next = last;
+                break;
+            }
+            last = Some(job.key);
+            if hit {
+                page.jobs.push(job.clone());
+            }
+        }
+        page
     }
 
     pub(super) fn purge(&mut self, retention: Retention) -> usize {
@@ -247,7 +274,8 @@ impl Inner {
         jobs.truncate(batch);
         for (_, key) in &jobs {
             self.jobs.remove(key);
+            self.attempts.remove(key);
         }
-        gone + jobs.len()
+        gone + jobs.len() + self.forget_desk(now, batch)
     }
 }

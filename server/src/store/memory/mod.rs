@@ -5,6 +5,7 @@
 //! compared with, and what simulations run on: it orders everything by key, so that one sequence
 //! of calls always gives one sequence of answers.
 
+mod desk;
 mod jobs;
 mod submit;
 
@@ -14,13 +15,16 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
+use self::desk::Sums;
 use super::nonces::{self, Nonces};
 use super::{
-    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, Retention, Session, Stats, Store, StoreError,
-    StoreResult, Submission, Submitted,
+    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Counted, Finish, JobPage,
+    MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, SEARCH_BUDGET,
+    Session, Stats, Store, StoreError, StoreResult, Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::attempt::{Attempt, Ending};
+use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Job, State, StateKind, Token};
 use crate::domain::media::{Media, MediaFacts, StoredObject};
@@ -54,6 +58,11 @@ struct Inner {
     media: BTreeMap<Key, Media>,
     /// The account whose job was handed out last.
     turn: Option<AccountId>,
+    /// The attempts that are over, oldest first.
+    attempts: BTreeMap<Key, Vec<Attempt>>,
+    /// By minute, account and what is counted.
+    tallies: BTreeMap<(Timestamp, AccountId, Counted), Sums>,
+    console_sessions: BTreeMap<[u8; 32], ConsoleSession>,
 }
 
 /// The key given out last; before the first one, zero.
@@ -91,13 +100,19 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn account_create(&self, name: &str, now: Timestamp) -> StoreResult<Option<Account>> {
+    async fn account_create(
+        &self,
+        name: &str,
+        operator: bool,
+        now: Timestamp,
+    ) -> StoreResult<Option<Account>> {
         self.with(|inner| {
             if inner.accounts.values().any(|account| account.name == name) {
                 return Ok(None);
             }
             let id = AccountId(inner.accounts.keys().next_back().map_or(1, |last| last.0 + 1));
-            let account = Account { id, name: name.to_owned(), enabled: true, created: now };
+            let account =
+                Account { id, name: name.to_owned(), enabled: true, operator, created: now };
             inner.accounts.insert(id, account.clone());
             Ok(Some(account))
         })
@@ -139,7 +154,10 @@ impl Store for MemoryStore {
             };
             match status {
                 Some(status) => inner.access_keys[at].status = status,
-                None => drop(inner.access_keys.remove(at)),
+                None => {
+                    inner.access_keys.remove(at);
+                    inner.console_sessions.retain(|_, session| session.access_key_id != id);
+                }
             }
             Ok(true)
         })
@@ -194,12 +212,20 @@ impl Store for MemoryStore {
 
     async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish> {
         let event = Event::HandBack { token: claim.token(), now };
-        self.with(|inner| Ok(finish(inner.change(claim.job().key, &event, |_| {}))))
+        self.with(|inner| {
+            let ended = inner.end(claim.job().key, &event, Ending::HandedBack, now, |_| {});
+            Ok(finish(ended.map(drop)))
+        })
     }
 
-    async fn job_retry_later(&self, claim: Claim, due: Timestamp) -> StoreResult<Finish> {
-        let event = Event::RetryLater { token: claim.token(), due };
-        self.with(|inner| Ok(finish(inner.change(claim.job().key, &event, |_| {}))))
+    async fn job_retry_later(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        self.with(|inner| Ok(inner.retry_later(&claim, fault, due, now)))
     }
 
     async fn job_finish(
@@ -275,7 +301,7 @@ impl Store for MemoryStore {
     }
 
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage> {
-        self.with(|inner| Ok(inner.page(&request)))
+        self.with(|inner| Ok(inner.page(&request, SEARCH_BUDGET)))
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {

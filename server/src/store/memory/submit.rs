@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::desk::Sums;
 use super::{Inner, Key0, Record, Used, due, in_force};
 use crate::domain::account::AccountId;
 use crate::domain::job::{Job, Phase, Progress, StateKind, Token};
-use crate::store::{NewJob, StoreError, StoreResult, Submission, Submitted, day};
+use crate::store::{Counted, NewJob, StoreError, StoreResult, Submission, Submitted, day};
 
 impl Inner {
     pub(super) fn submit(&mut self, submission: Submission) -> StoreResult<Submitted> {
@@ -28,6 +29,7 @@ impl Inner {
                 url,
                 request,
                 created: now,
+                claimed: None,
                 deadline,
                 progress: Progress::new(),
                 phase: Phase::Processing,
@@ -39,6 +41,9 @@ impl Inner {
             }
             self.jobs.insert(key, Record { job, token: Token(0) });
             keys.push(key);
+        }
+        if !keys.is_empty() {
+            self.count(now, account, Counted::Accepted, Sums::of(keys.len()));
         }
         if let Some(session) = session {
             let used = Used {

@@ -11,14 +11,16 @@ use crate::domain::time::Timestamp;
 pub(super) fn create(
     write: &mut Write<'_>,
     name: &str,
+    operator: bool,
     now: Timestamp,
 ) -> Result<Option<Account>, Failure> {
     let mut statement = write.db.prepare_cached(sql::ACCOUNT_CREATE)?;
-    let id = statement.query_row(params![name, now.0], |row| row.get(0)).optional()?;
+    let id = statement.query_row(params![name, now.0, operator], |row| row.get(0)).optional()?;
     Ok(id.map(|id| Account {
         id: AccountId(id),
         name: name.to_owned(),
         enabled: true,
+        operator,
         created: now,
     }))
 }

@@ -60,7 +60,8 @@ pub(super) struct Place(PathBuf);
 
 fn migrations() -> Result<Vec<Migration>, refinery::Error> {
     let initial = Migration::unapplied("V1__initial", include_str!("migrations/V1__initial.sql"))?;
-    Ok(vec![initial])
+    let console = Migration::unapplied("V2__console", include_str!("migrations/V2__console.sql"))?;
+    Ok(vec![initial, console])
 }
 
 impl Place {

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::writer::Write;
 use super::{row, sql};
 use crate::domain::account::AccountId;
+use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::Job;
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
@@ -138,7 +139,9 @@ pub(super) fn hand_back(
 pub(super) fn retry_later(
     write: &mut Write<'_>,
     claim: &Claim,
+    _fault: &JobFault,
     due: Timestamp,
+    _now: Timestamp,
 ) -> Result<Finish, Failure> {
     fenced(write.db, sql::RETRY_LATER, [claim.job().key.0, claim.token().0, due.0])
 }
@@ -202,6 +205,8 @@ fn insert_media(
         row::count(object.size),
         object.sha256,
         object.crc64.cast_signed(),
+        object.location,
+        object.md5,
     ])?;
     Ok(())
 }

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod connect;
+mod desk;
 mod failure;
 mod jobs;
 mod queries;
@@ -39,6 +40,7 @@ use super::{
     Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Job, StateKind, Token};
 use crate::domain::media::{MediaFacts, StoredObject};
@@ -101,9 +103,14 @@ fn load_nonces(place: &Place) -> Result<Nonces, Failure> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn account_create(&self, name: &str, now: Timestamp) -> StoreResult<Option<Account>> {
+    async fn account_create(
+        &self,
+        name: &str,
+        operator: bool,
+        now: Timestamp,
+    ) -> StoreResult<Option<Account>> {
         let name = name.to_owned();
-        self.writer.call(move |write| accounts::create(write, &name, now)).await
+        self.writer.call(move |write| accounts::create(write, &name, operator, now)).await
     }
 
     async fn account_list(&self) -> StoreResult<Vec<Account>> {
@@ -180,8 +187,14 @@ impl Store for SqliteStore {
         self.writer.call(move |write| jobs::hand_back(write, &claim, now)).await
     }
 
-    async fn job_retry_later(&self, claim: Claim, due: Timestamp) -> StoreResult<Finish> {
-        self.writer.call(move |write| jobs::retry_later(write, &claim, due)).await
+    async fn job_retry_later(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        self.writer.call(move |write| jobs::retry_later(write, &claim, &fault, due, now)).await
     }
 
     async fn job_finish(

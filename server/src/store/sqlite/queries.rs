@@ -53,15 +53,17 @@ pub(super) fn infos_by_url(
 
 /// Merges the newest of each wanted state: a rare state is found without reading the others.
 pub(super) fn page(db: &Connection, request: &PageRequest) -> Result<JobPage, Failure> {
-    let before = request.before.map_or(i64::MAX, |key| key.0);
-    let states = if request.states.is_empty() { &StateKind::ALL[..] } else { &request.states[..] };
-    let states: BTreeSet<StateKind> = states.iter().copied().collect();
+    let Some(account) = request.account else {
+        return Err(row::corrupt("lists of all accounts are not there yet"));
+    };
+    let before = request.keys().1.0;
+    let states = request.kinds();
     // One more than asked for shows whether there is more.
     let most = request.limit.saturating_add(1);
     let mut keys: Vec<i64> = Vec::new();
     let mut statement = db.prepare_cached(sql::PAGE_KEYS)?;
     for state in states {
-        let values = params![request.account.0, state as i64, before, row::count(most)];
+        let values = params![account.0, state as i64, before, row::count(most)];
         for key in statement.query_map(values, |row| row.get(0))? {
             keys.push(key?);
         }

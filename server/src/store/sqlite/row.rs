@@ -71,6 +71,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, Failure> {
         // The parser's message could quote the text, which may hold secrets.
         request: serde_json::from_str(request).map_err(|_| missing("readable request"))?,
         created: Timestamp(row.get(10)?),
+        claimed: time(row, 17)?,
         deadline: Timestamp(row.get(11)?),
         progress: Progress { state, attempt: small(row, 3)?, rescues: small(row, 4)? },
         phase: phase.ok_or_else(|| missing("phase"))?,
@@ -84,7 +85,8 @@ pub(super) fn account(row: &Row<'_>, first: usize) -> Result<Account, Failure> {
         id: AccountId(row.get(first)?),
         name: row.get(first + 1)?,
         enabled: row.get(first + 2)?,
-        created: Timestamp(row.get(first + 3)?),
+        operator: row.get(first + 3)?,
+        created: Timestamp(row.get(first + 4)?),
     })
 }
 
@@ -126,6 +128,8 @@ pub(super) fn facts_and_object(
         size: natural(row, at(10))?,
         sha256: row.get(at(11))?,
         crc64: row.get::<_, i64>(at(12))?.cast_unsigned(),
+        location: row.get(at(13))?,
+        md5: row.get(at(14))?,
     };
     Ok((facts, object))
 }

@@ -5,7 +5,7 @@
 macro_rules! job_columns {
     () => {
         "key, account, state, attempt, rescues, token, due, lease_until, phase, bytes, created, \
-         deadline, finished, fault_code, fault_message, url, request"
+         deadline, finished, fault_code, fault_message, url, request, claimed"
     };
 }
 
@@ -13,7 +13,7 @@ macro_rules! job_columns {
 macro_rules! object_columns {
     () => {
         "media_type, format, content_type, duration, width, height, bitrate, fps, codec, \
-         object_key, size, sha256, crc64"
+         object_key, size, sha256, crc64, location, md5"
     };
 }
 
@@ -36,9 +36,9 @@ statements! {
     UNDO = "ROLLBACK TO command";
 
     // Accounts and keys.
-    ACCOUNT_CREATE = "INSERT INTO account (name, enabled, created) VALUES (?1, 1, ?2) \
+    ACCOUNT_CREATE = "INSERT INTO account (name, enabled, created, operator) VALUES (?1, 1, ?2, ?3) \
         ON CONFLICT (name) DO NOTHING RETURNING id";
-    ACCOUNT_LIST = "SELECT id, name, enabled, created FROM account ORDER BY id";
+    ACCOUNT_LIST = "SELECT id, name, enabled, operator, created FROM account ORDER BY id";
     ACCOUNT_SET_ENABLED = "UPDATE account SET enabled = ?2 WHERE name = ?1";
     KEY_CREATE = "INSERT INTO access_key (id, account, sealed_secret, enabled, created) \
         SELECT ?1, id, ?3, ?4, ?5 FROM account WHERE id = ?2 ON CONFLICT (id) DO NOTHING";
@@ -47,7 +47,7 @@ statements! {
     KEY_SET_ENABLED = "UPDATE access_key SET enabled = ?2 WHERE id = ?1";
     KEY_DELETE = "DELETE FROM access_key WHERE id = ?1";
     KEY_FIND = "SELECT k.id, k.account, k.sealed_secret, k.enabled, k.created, \
-        a.id, a.name, a.enabled, a.created \
+        a.id, a.name, a.enabled, a.operator, a.created \
         FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = ?1";
 
     // Nonces.
@@ -78,7 +78,7 @@ statements! {
         WHERE account = ?1 AND due <= ?2 ORDER BY due, key LIMIT 1";
     CLAIM = concat!(
         "UPDATE job SET state = 1, attempt = attempt + 1, token = token + 1, due = NULL, \
-         lease_until = ?2, phase = 0, bytes = 0 \
+         lease_until = ?2, phase = 0, bytes = 0, claimed = ?3 \
          WHERE key = ?1 AND state IN (0, 2) AND due <= ?3 RETURNING ",
         job_columns!()
     );
@@ -99,7 +99,7 @@ statements! {
          reference_id, user_data, ",
         object_columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-         ?18, ?19, ?20, ?21, ?22, ?23)"
+         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
     );
     EXPIRE = "UPDATE job SET state = 2, due = ?1, lease_until = NULL, \
         attempt = MAX(attempt - 1, 0), rescues = rescues + 1 \

@@ -114,7 +114,7 @@ impl Server {
         let vault = haulage::door::vault::Vault::open(self.dir()).unwrap();
         let store = self.node.store();
         let now = haulage::door::Clock::System.now();
-        let account = store.account_create(name, now).await.unwrap().unwrap();
+        let account = store.account_create(name, false, now).await.unwrap().unwrap();
         let key = haulage::run::first_key::generate();
         let added = haulage::run::first_key::add(store.as_ref(), &vault, &account, &key, now).await;
         assert!(added.unwrap());

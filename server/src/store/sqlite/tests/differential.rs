@@ -11,7 +11,7 @@ use crate::domain::account::AccountId;
 use crate::domain::id::Key;
 use crate::domain::job::{Phase, StateKind, Token};
 use crate::store::conformance::bed::{
-    Bed, at, failure, new_job, referenced, retention, submission, success, url,
+    Bed, at, failure, fault, new_job, referenced, retention, submission, success, url,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
@@ -237,7 +237,10 @@ impl Side {
                 let due = later(*by);
                 match self.take(*claim) {
                     Some(claim) => {
-                        format!("{:?}", store.job_retry_later(claim, due).await.unwrap())
+                        format!(
+                            "{:?}",
+                            store.job_retry_later(claim, fault(), due, now).await.unwrap()
+                        )
                     }
                     None => String::new(),
                 }
@@ -279,10 +282,11 @@ impl Side {
             }
             Call::Page { account, states, before, limit } => {
                 let page = PageRequest {
-                    account: self.account(*account),
+                    account: Some(self.account(*account)),
                     states: states.iter().map(|n| StateKind::ALL[usize::from(n % 6)]).collect(),
                     before: before.map(|n| self.key(n)),
                     limit: usize::from(*limit),
+                    ..PageRequest::default()
                 };
                 format!("{:?}", store.job_page(page).await.unwrap())
             }

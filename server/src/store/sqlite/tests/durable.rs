@@ -18,7 +18,7 @@ fn nonce(value: &str) -> Nonce<'_> {
 }
 
 async fn everything(bed: &Bed) -> String {
-    let page = PageRequest { account: bed.account, states: Vec::new(), before: None, limit: 1_000 };
+    let page = PageRequest { account: Some(bed.account), limit: 1_000, ..PageRequest::default() };
     let store = &bed.store;
     format!(
         "{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
@@ -62,7 +62,7 @@ async fn fill(bed: &Bed) -> Vec<crate::domain::id::Key> {
     let mut claims = bed.claim(5, at(0)).await;
     bed.finish(claims.remove(0), failure(), at(1)).await;
     bed.finish(claims.remove(0), success(), at(1)).await;
-    bed.store.job_retry_later(claims.remove(0), at(5)).await.unwrap();
+    bed.put_off(claims.remove(0), at(5)).await;
     bed.store.job_hand_back(claims.remove(0), at(6)).await.unwrap();
     assert_eq!(bed.cancel(keys[7], at(1)).await, CancelVerdict::Canceled(vec![keys[7]]));
     keys

@@ -47,9 +47,9 @@ async fn commands_queued_together_are_one_transaction_and_a_failing_one_spoils_n
     let tasks = Tasks::new();
     let gate = hold(&store, &tasks).await;
     let slot = store.writer.slot().await.unwrap();
-    let first = slot.send(false, |write| accounts::create(write, "first", at(0)));
+    let first = slot.send(false, |write| accounts::create(write, "first", false, at(0)));
     let failing = store.writer.slot().await.unwrap().send(false, |write| {
-        accounts::create(write, "undone", at(0))?;
+        accounts::create(write, "undone", false, at(0))?;
         Err::<(), _>(row::corrupt("on purpose"))
     });
     let path = disk.path();
@@ -81,7 +81,7 @@ async fn an_io_error_fails_the_whole_batch_and_the_next_one_works() {
     let tasks = Tasks::new();
     let gate = hold(&store, &tasks).await;
     let slot = store.writer.slot().await.unwrap();
-    let first = slot.send(false, |write| accounts::create(write, "lost", at(0)));
+    let first = slot.send(false, |write| accounts::create(write, "lost", false, at(0)));
     let failing = store
         .writer
         .slot()
@@ -92,7 +92,7 @@ async fn an_io_error_fails_the_whole_batch_and_the_next_one_works() {
     assert!(matches!(first.await.unwrap(), Err(StoreError::Engine(_))));
     assert!(matches!(failing.await.unwrap(), Err(StoreError::Engine(_))));
     assert!(store.account_list().await.unwrap().is_empty());
-    assert!(store.account_create("kept", at(0)).await.unwrap().is_some());
+    assert!(store.account_create("kept", false, at(0)).await.unwrap().is_some());
     assert_eq!(store.account_list().await.unwrap().len(), 1);
     let size = |write: &mut Write<'_>| {
         Ok(write.db.query_row("PRAGMA cache_size", [], |row| row.get::<_, i64>(0))?)
@@ -128,7 +128,7 @@ async fn a_panic_in_a_verb_is_an_error_of_its_batch_alone() {
     let store = disk.open().await;
     let answer: StoreResult<()> = store.writer.call(|_| panic!("on purpose")).await;
     assert!(matches!(answer, Err(StoreError::Engine(_))), "{answer:?}");
-    assert!(store.account_create("kept", at(0)).await.unwrap().is_some());
+    assert!(store.account_create("kept", false, at(0)).await.unwrap().is_some());
     let answer: StoreResult<()> = store.readers.read(|_| panic!("on purpose")).await;
     assert!(matches!(answer, Err(StoreError::Engine(_))), "{answer:?}");
     assert_eq!(store.account_list().await.unwrap().len(), 1);
@@ -172,7 +172,7 @@ async fn eight_writers_and_a_foreign_process_never_see_busy() {
     }
     writers.push(tasks.spawn("foreign", async move {
         for i in 0..100 {
-            foreign.account_create(&format!("x{i}"), at(0)).await.unwrap().unwrap();
+            foreign.account_create(&format!("x{i}"), false, at(0)).await.unwrap().unwrap();
         }
     }));
     for writer in writers {
@@ -181,10 +181,9 @@ async fn eight_writers_and_a_foreign_process_never_see_busy() {
     assert_eq!(bed.store.account_list().await.unwrap().len(), 102);
     let stats = bed.store.stats().await.unwrap();
     let page = crate::store::PageRequest {
-        account: bed.account,
-        states: Vec::new(),
-        before: None,
+        account: Some(bed.account),
         limit: 1_000,
+        ..crate::store::PageRequest::default()
     };
     let jobs = bed.store.job_page(page).await.unwrap().jobs;
     let count = |kind| jobs.iter().filter(|job| job.progress.state.kind() == kind).count() as u64;
@@ -209,7 +208,7 @@ async fn a_foreign_write_waits_for_ours_and_cannot_fail_it() {
         let insert = "INSERT INTO account (name, enabled, created) VALUES ('foreign', 1, 0)";
         let busy = foreign.execute(insert, []).map_err(Failure::from);
         assert!(matches!(&busy, Err(failure) if failure.is_busy()), "{busy:?}");
-        accounts::create(write, "ours", at(0))
+        accounts::create(write, "ours", false, at(0))
     });
     assert!(answer.await.unwrap().is_some());
 }
@@ -248,7 +247,7 @@ async fn what_does_not_fit_together_is_tried_one_by_one() {
     let tasks = Tasks::new();
     let gate = hold(&store, &tasks).await;
     let slot = store.writer.slot().await.unwrap();
-    let small = slot.send(false, |write| accounts::create(write, "small", at(0)));
+    let small = slot.send(false, |write| accounts::create(write, "small", false, at(0)));
     let large = store.writer.slot().await.unwrap().send(false, |write| {
         // What SQLite does when a page does not fit: it gives the whole transaction up.
         write.db.execute_batch("ROLLBACK")?;
