@@ -275,6 +275,12 @@ codes! {
                 accepted. Queries and cancels still answer.",
         fix: "Free space on the server, then repeat.",
         Chosen("the cloud publishes nothing comparable");
+    InvalidRequestIdNotFound = "InvalidRequestId.NotFound", 404,
+        "No request with this id is remembered.",
+        cause: "The id is misspelt, the request was answered too long ago or by a process that \
+                has stopped since, or it was not signed with a key of this account.",
+        fix: "Copy the RequestId of the answer; an operator also finds it in the log.",
+        Chosen("looking up a request is an addition of this server");
 }
 
 /// Longest parameter name that an error code is completed with, in bytes.

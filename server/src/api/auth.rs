@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use wire::code::{Code, Fault};
 use wire::envelope::Credentials;
 
-use crate::domain::account::{AccountId, KeyStatus};
+use crate::domain::account::{Account, AccountId, KeyStatus};
 use crate::domain::time::Timestamp;
 use crate::door::vault::Vault;
 use crate::ops::store_fault;
@@ -27,8 +27,7 @@ const DUMMY_SECRET: &str = "no key has this secret, it only takes time";
 /// An access key, ready to verify with.
 #[derive(Debug)]
 struct KnownKey {
-    account: AccountId,
-    account_enabled: bool,
+    account: Account,
     status: KeyStatus,
     secret: Secret,
     read_at: Instant,
@@ -43,10 +42,15 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Who made a request whose signature verified.
-#[derive(Clone, Copy, Debug)]
+/// Who made a request: whoever signed it, or the console on behalf of a session.
+#[derive(Clone, Debug)]
 pub struct Caller {
     pub account: AccountId,
+    /// Name of the account.
+    pub name: String,
+    /// Whether the account may act for every account.
+    pub operator: bool,
+    pub access_key_id: String,
     account_enabled: bool,
 }
 
@@ -55,6 +59,16 @@ impl Caller {
     /// When the account is disabled.
     pub fn check_account(&self) -> Result<(), Fault> {
         if self.account_enabled { Ok(()) } else { Err(Fault::new(Code::ForbiddenRAM)) }
+    }
+}
+
+fn caller(access_key_id: &str, key: &KnownKey) -> Caller {
+    Caller {
+        account: key.account.id,
+        name: key.account.name.clone(),
+        operator: false,
+        access_key_id: access_key_id.to_owned(),
+        account_enabled: key.account.enabled,
     }
 }
 
@@ -98,7 +112,25 @@ impl Authenticator {
         if credentials.security_token.is_some() {
             return Err(Fault::new(Code::InvalidSecurityTokenMismatch));
         }
-        Ok(Caller { account: key.account, account_enabled: key.account_enabled })
+        Ok(caller(&credentials.access_key_id, &key))
+    }
+
+    /// Who a console session acts for, by the access key that it was opened with: judged as a
+    /// signed request is, without time and signature.
+    ///
+    /// # Errors
+    /// The fault of the first check that fails: the key does not exist (any more) or is disabled,
+    /// its account is disabled.
+    pub async fn session_caller(&self, access_key_id: &str) -> Result<Caller, Fault> {
+        let Some(key) = self.find(access_key_id).await? else {
+            return Err(Fault::new(Code::InvalidAccessKeyIdNotFound));
+        };
+        if key.status == KeyStatus::Disabled {
+            return Err(Fault::new(Code::InvalidAccessKeyIdInactive));
+        }
+        let caller = caller(access_key_id, &key);
+        caller.check_account()?;
+        Ok(caller)
     }
 
     async fn find(&self, id: &str) -> Result<Option<Arc<KnownKey>>, Fault> {
@@ -113,13 +145,8 @@ impl Authenticator {
             tracing::error!(access_key_id = id, %error, "an access key cannot be used");
             Fault::new(Code::InternalError)
         })?;
-        let key = Arc::new(KnownKey {
-            account: account.id,
-            account_enabled: account.enabled,
-            status: key.status,
-            secret: Secret(secret),
-            read_at,
-        });
+        let key =
+            Arc::new(KnownKey { account, status: key.status, secret: Secret(secret), read_at });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEYS_REMEMBERED {
             known.clear();

@@ -16,8 +16,11 @@ use wire::code::{Code, Fault};
 use wire::envelope::{self, Format, HttpParts};
 use wire::params::{BODY_LIMIT, Params};
 use wire::reply::{Reply, render_fault};
+use wire::spec::Operation;
 
 use super::Api;
+use super::auth::Caller;
+use crate::domain::account::Subject;
 use crate::door::random;
 use crate::ops::store_fault;
 use crate::store::{Nonce, NonceUse};
@@ -139,13 +142,63 @@ async fn steps(
         NonceUse::Fresh(durable) => durable,
         NonceUse::Replayed => return Err(Fault::new(Code::SignatureNonceUsed)),
     };
-    let answer = match action::Request::parse(envelope.operation, &params) {
-        Ok(request) => api.ops.run(caller.account, request).await,
-        Err(fault) => Err(fault),
-    };
+    let answer = run(api, &caller, envelope.operation, &params).await;
     // The answer is an acknowledgement, also that this nonce is used up.
     durable.await.map_err(store_fault)?;
     answer
+}
+
+async fn run(
+    api: &Api,
+    caller: &Caller,
+    operation: &Operation,
+    params: &Params,
+) -> Result<Reply, Fault> {
+    let subject = subject(api, caller, params.get("Account"), operation).await?;
+    let request = action::Request::parse(operation, params)?;
+    api.ops.run(&subject, request).await
+}
+
+/// Operations that can be about every account at once.
+const FOR_ALL: [&str; 3] = ["ListUrlUploadJobs", "GetUploadStatistics", "ListAccessKeys"];
+
+/// Whose things a request is about: the caller's own, or, for operators, those of the account that
+/// the parameter `Account` names, or of all (`*`).
+///
+/// # Errors
+/// `Forbidden.RAM` when somebody else names an account that is not their own, whether or not it
+/// exists; `InvalidParameter.Account` when an operator names none that exists, or all of them
+/// where an operation is about one.
+pub async fn subject(
+    api: &Api,
+    caller: &Caller,
+    account_param: Option<&str>,
+    operation: &Operation,
+) -> Result<Subject, Fault> {
+    let own = Subject {
+        access_key_id: caller.access_key_id.clone(),
+        ..Subject::own(caller.account, caller.operator)
+    };
+    let name = match account_param {
+        None | Some("") => return Ok(own),
+        Some(name) if name == caller.name => return Ok(own),
+        Some(name) => name,
+    };
+    if !caller.operator {
+        return Err(Fault::new(Code::ForbiddenRAM));
+    }
+    if name == "*" {
+        if FOR_ALL.contains(&operation.action) {
+            return Ok(Subject { all: true, ..own });
+        }
+        let why = format!("Only {} take every account.", FOR_ALL.join(", "));
+        return Err(Fault::invalid_because("Account", why));
+    }
+    let accounts = api.store.account_list().await.map_err(store_fault)?;
+    match accounts.into_iter().find(|account| account.name == name) {
+        Some(account) => Ok(Subject { account: account.id, ..own }),
+        None => Err(Fault::invalid_because("Account", "No account has this name.")),
+    }
 }
 
 impl Arrived {

@@ -19,22 +19,27 @@ pub struct Account {
     pub created: Timestamp,
 }
 
-/// Whose things a call is about, and what its caller may do. Made where the caller is known
-/// (`api::gate`); everything below goes by it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Whose things a request is about, and what its caller may do.
+///
+/// An operator may look at and act for every account; everybody else is confined to their own.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subject {
-    /// The account whose things are meant; the caller's own when `all` is set.
+    /// Whose things are meant.
     pub account: AccountId,
-    /// Whether the caller's account is an operator.
+    /// Whether the caller is an operator.
     pub operator: bool,
-    /// Whether the things of every account are meant. Only ever set for operators.
+    /// Every account's things are meant; only for operators.
     pub all: bool,
+    /// The account that calls; an operator's may differ from `account`.
+    pub caller: AccountId,
+    /// The access key that signed, or whose session calls; empty for calls of the server itself.
+    pub access_key_id: String,
 }
 
 impl Subject {
     /// The caller's own things.
     pub fn own(account: AccountId, operator: bool) -> Self {
-        Self { account, operator, all: false }
+        Self { account, operator, all: false, caller: account, access_key_id: String::new() }
     }
 
     /// The account to look at; `None` means every account.

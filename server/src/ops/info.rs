@@ -51,6 +51,8 @@ impl Ops {
             error_message,
             user_data: job.request.user_data,
             progress,
+            attempts: None,
+            account: None,
         }
     }
 
@@ -63,6 +65,16 @@ impl Ops {
             total: live.and_then(|p| p.total).or(job.request.file_size),
             attempt: job.progress.attempt,
             title: job.request.title.clone(),
+            next_attempt: match job.progress.state {
+                State::Waiting { due } => Some(due.seconds()),
+                State::Pending
+                | State::Running { .. }
+                | State::Succeeded
+                | State::Failed(_)
+                | State::Canceled => None,
+            },
+            deadline: job.deadline.seconds(),
+            rescues: job.progress.rescues,
         }
     }
 }

@@ -11,7 +11,7 @@ use wire::reply::Reply;
 
 use crate::api::media::PlayUrls;
 use crate::blob::spool::Spool;
-use crate::domain::account::AccountId;
+use crate::domain::account::Subject;
 use crate::domain::id::IdCodec;
 use crate::door::Clock;
 use crate::store::{Store, StoreError, SubmitLimits};
@@ -60,18 +60,39 @@ const QUERY_WINDOW: Duration = Duration::from_secs(366 * 86_400);
 const SESSION_WINDOW: Duration = Duration::from_secs(600);
 
 impl Ops {
-    /// Answers a request of `account`.
+    /// Answers a request about the things of `subject`.
     ///
     /// # Errors
     /// The [`Fault`] to answer with; nothing was changed then.
-    pub async fn run(&self, account: AccountId, request: Request) -> Result<Reply, Fault> {
+    pub async fn run(&self, subject: &Subject, request: Request) -> Result<Reply, Fault> {
+        let account = subject.account;
         match request {
             Request::UploadMediaByUrl(r) => self.upload_media_by_url(account, r).await,
             Request::GetUrlUploadInfos(r) => self.get_url_upload_infos(account, r).await,
             Request::CancelUrlUploadJobs(r) => self.cancel_url_upload_jobs(account, r).await,
             Request::GetPlayInfo(r) => self.get_play_info(account, r).await,
             Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(account, r).await,
+            Request::GetUploadStatistics(_)
+            | Request::GetRequestRecord(_)
+            | Request::ListAccounts
+            | Request::CreateAccount(_)
+            | Request::UpdateAccount(_)
+            | Request::ListAccessKeys
+            | Request::CreateAccessKey(_)
+            | Request::UpdateAccessKey(_)
+            | Request::DeleteAccessKey(_)
+            | Request::GetConfiguration
+            | Request::CreateConsoleSession => Err(Fault::new(Code::ServiceUnavailable)),
         }
+    }
+
+    /// Redeems a console ticket: the id of the access key that it signs in as.
+    ///
+    /// # Errors
+    /// `Forbidden.RAM` when it is not one of ours, expired, or redeemed before.
+    #[expect(clippy::unused_async, reason = "asks the store soon")]
+    pub async fn redeem_ticket(&self, _ticket: &str) -> Result<String, Fault> {
+        Err(Fault::new(Code::ServiceUnavailable))
     }
 }
 

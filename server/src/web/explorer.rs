@@ -117,6 +117,7 @@ impl Control {
             | Kind::Integer { .. }
             | Kind::Boolean
             | Kind::Json { .. }
+            | Kind::Time
             | Kind::Url { .. } => (&[], 0),
         };
         Self {
@@ -152,7 +153,7 @@ impl Control {
 fn control_kind(parameter: &Parameter) -> ControlKind {
     match parameter.kind {
         Kind::Text { max } if max > ONE_LINE => ControlKind::Area,
-        Kind::Text { .. } | Kind::Word { .. } | Kind::Url { .. } => ControlKind::Line,
+        Kind::Text { .. } | Kind::Word { .. } | Kind::Time | Kind::Url { .. } => ControlKind::Line,
         Kind::Integer { .. } => ControlKind::Integer,
         Kind::Boolean => ControlKind::Boolean,
         Kind::OneOf(_) => ControlKind::One,
@@ -215,6 +216,8 @@ fn reply_rows(fields: &'static [Field], depth: usize, rows: &mut Vec<ReplyRow>) 
         let (type_name, inner): (_, &'static [Field]) = match &field.kind {
             FieldKind::String => ("String", &[]),
             FieldKind::Long => ("Long", &[]),
+            FieldKind::Double => ("Double", &[]),
+            FieldKind::Boolean => ("Boolean", &[]),
             FieldKind::Object(inner) => ("Object", inner),
             FieldKind::FlatStrings => ("array of String", &[]),
             FieldKind::Flat(inner) => ("array of Object", inner),
@@ -224,6 +227,8 @@ fn reply_rows(fields: &'static [Field], depth: usize, rows: &mut Vec<ReplyRow>) 
             FieldKind::Wrapped(item, _) => format!("{}.{item}", field.name),
             FieldKind::String
             | FieldKind::Long
+            | FieldKind::Double
+            | FieldKind::Boolean
             | FieldKind::Object(_)
             | FieldKind::FlatStrings
             | FieldKind::Flat(_) => field.name.to_owned(),

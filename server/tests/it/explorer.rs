@@ -78,6 +78,7 @@ async fn every_operation_has_a_page_with_a_control_for_every_parameter() {
                 | Kind::Word { .. }
                 | Kind::Integer { .. }
                 | Kind::Json { .. }
+                | Kind::Time
                 | Kind::Url { .. } => control.contains(&format!("id=\"c-{name}\"")),
             };
             assert!(has_input, "{path}: {name} has its control: {control}");

@@ -3,6 +3,7 @@
 //! The limits are read from the table of [`crate::spec`]. Hosts and addresses are not judged here:
 //! a forbidden source fails its own job later, and not the call (decision 12 of the product).
 
+mod console;
 mod json;
 mod metadata;
 mod reader;
@@ -13,6 +14,10 @@ pub mod user_data;
 
 use std::collections::BTreeMap;
 
+pub use console::{
+    CreateAccessKey, CreateAccount, DeleteAccessKey, GetRequestRecord, GetUploadStatistics,
+    ListUrlUploadJobs, UpdateAccessKey, UpdateAccount,
+};
 pub use url::normalise_url;
 
 use self::reader::Reader;
@@ -29,6 +34,17 @@ pub enum Request {
     CancelUrlUploadJobs(CancelUrlUploadJobs),
     GetPlayInfo(GetPlayInfo),
     ListUrlUploadJobs(ListUrlUploadJobs),
+    GetUploadStatistics(GetUploadStatistics),
+    GetRequestRecord(GetRequestRecord),
+    ListAccounts,
+    CreateAccount(CreateAccount),
+    UpdateAccount(UpdateAccount),
+    ListAccessKeys,
+    CreateAccessKey(CreateAccessKey),
+    UpdateAccessKey(UpdateAccessKey),
+    DeleteAccessKey(DeleteAccessKey),
+    GetConfiguration,
+    CreateConsoleSession,
 }
 
 impl Request {
@@ -46,6 +62,19 @@ impl Request {
             }
             "GetPlayInfo" => GetPlayInfo::read(&reader).map(Self::GetPlayInfo),
             "ListUrlUploadJobs" => ListUrlUploadJobs::read(&reader).map(Self::ListUrlUploadJobs),
+            "GetUploadStatistics" => {
+                GetUploadStatistics::read(&reader).map(Self::GetUploadStatistics)
+            }
+            "GetRequestRecord" => GetRequestRecord::read(&reader).map(Self::GetRequestRecord),
+            "ListAccounts" => Ok(Self::ListAccounts),
+            "CreateAccount" => CreateAccount::read(&reader).map(Self::CreateAccount),
+            "UpdateAccount" => UpdateAccount::read(&reader).map(Self::UpdateAccount),
+            "ListAccessKeys" => Ok(Self::ListAccessKeys),
+            "CreateAccessKey" => CreateAccessKey::read(&reader).map(Self::CreateAccessKey),
+            "UpdateAccessKey" => UpdateAccessKey::read(&reader).map(Self::UpdateAccessKey),
+            "DeleteAccessKey" => DeleteAccessKey::read(&reader).map(Self::DeleteAccessKey),
+            "GetConfiguration" => Ok(Self::GetConfiguration),
+            "CreateConsoleSession" => Ok(Self::CreateConsoleSession),
             // A row of the table that nothing parses; a test walks the table.
             _ => Err(Fault::new(Code::InvalidActionNotFound)),
         }
@@ -114,6 +143,8 @@ pub struct GetUrlUploadInfos {
     pub selector: Selector,
     /// Ours: also answer `Progress` fields of running jobs.
     pub include_progress: bool,
+    /// Ours: also answer `Attempts`.
+    pub include_attempts: bool,
 }
 
 impl GetUrlUploadInfos {
@@ -121,6 +152,7 @@ impl GetUrlUploadInfos {
         Ok(Self {
             selector: Selector::read(reader, "UploadURLs")?,
             include_progress: reader.boolean("IncludeProgress")?,
+            include_attempts: reader.boolean("IncludeAttempts")?,
         })
     }
 }
@@ -218,31 +250,6 @@ pub enum OutputType {
 pub enum ResultType {
     Single,
     Multiple,
-}
-
-/// Ours: a page of the account's URL-upload jobs, newest first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListUrlUploadJobs {
-    /// Wire statuses, upper case; empty means all.
-    pub statuses: Vec<String>,
-    /// The `NextToken` of the page before.
-    pub next_token: Option<String>,
-    /// 1 to 100, 20 by default.
-    pub page_size: usize,
-}
-
-/// Jobs of one page, unless the caller says how many.
-const PAGE_SIZE: usize = 20;
-
-impl ListUrlUploadJobs {
-    fn read(reader: &Reader<'_>) -> Result<Self, Fault> {
-        let page_size = reader.integer("PageSize")?;
-        Ok(Self {
-            statuses: owned(reader.some_of("Status")?),
-            next_token: reader.text("NextToken")?.map(str::to_owned),
-            page_size: page_size.map_or(PAGE_SIZE, |size| size.try_into().unwrap_or(PAGE_SIZE)),
-        })
-    }
 }
 
 fn owned(values: Vec<&'static str>) -> Vec<String> {

@@ -6,6 +6,7 @@ use super::url;
 use crate::code::Fault;
 use crate::params::Params;
 use crate::spec::{Kind, Operation};
+use crate::time::parse_utc;
 
 pub(super) struct Reader<'a> {
     operation: &'a Operation,
@@ -44,10 +45,23 @@ impl<'a> Reader<'a> {
             | Kind::OneOf(_)
             | Kind::SomeOf(_)
             | Kind::List { .. }
+            | Kind::Time
             | Kind::Url { .. }
             | Kind::Urls { .. } => mistaken(name),
         };
         if is_usable { Ok(Some(value)) } else { Err(out_of_limits(name, kind)) }
+    }
+
+    /// A text that the table says must be there.
+    pub(super) fn required_text(&self, name: &str) -> Result<&'a str, Fault> {
+        self.text(name)?.ok_or_else(|| Fault::missing(name))
+    }
+
+    /// In Unix seconds.
+    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Fault> {
+        let Some((value, kind)) = self.read(name)? else { return Ok(None) };
+        let Kind::Time = kind else { mistaken(name) };
+        parse_utc(value).map(Some).ok_or_else(|| out_of_limits(name, kind))
     }
 
     /// Absent is `false`. Clients send `True`, `true` and the like (§0.1.10).

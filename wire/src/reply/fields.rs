@@ -3,12 +3,13 @@
 
 use super::node::Node;
 use super::{
-    CancelUrlUploadJobsReply, GetPlayInfoReply, GetUrlUploadInfosReply, ListUrlUploadJobsReply,
-    Outcome, PlayInfo, ProgressInfo, UploadJob, UploadMediaByUrlReply, UrlUploadInfo, VideoBase,
+    AttemptInfo, CancelUrlUploadJobsReply, GetPlayInfoReply, GetUrlUploadInfosReply,
+    ListUrlUploadJobsReply, Outcome, PlayInfo, ProgressInfo, UploadJob, UploadMediaByUrlReply,
+    UrlUploadInfo, VideoBase,
 };
 use crate::time::format_utc;
 
-type Fields<'a> = Vec<(&'static str, Node<'a>)>;
+pub(super) type Fields<'a> = Vec<(&'static str, Node<'a>)>;
 
 impl UploadMediaByUrlReply {
     pub(super) fn fields_into<'a>(&'a self, fields: &mut Fields<'a>) {
@@ -31,7 +32,7 @@ impl GetUrlUploadInfosReply {
 
 impl UrlUploadInfo {
     fn node(&self) -> Node<'_> {
-        let mut fields = Fields::with_capacity(11);
+        let mut fields = Fields::with_capacity(13);
         fields.push(("JobId", text(&self.job_id)));
         fields.push(("UploadURL", text(&self.upload_url)));
         push(&mut fields, "MediaId", self.media_id.as_deref().map(text));
@@ -43,6 +44,9 @@ impl UrlUploadInfo {
         push(&mut fields, "ErrorMessage", self.error_message.as_deref().map(text));
         push(&mut fields, "UserData", self.user_data.as_deref().map(text));
         push(&mut fields, "Progress", self.progress.as_ref().map(ProgressInfo::node));
+        let attempts = self.attempts.as_ref();
+        push(&mut fields, "Attempts", attempts.map(|list| flat(list, AttemptInfo::node)));
+        push(&mut fields, "Account", self.account.as_deref().map(text));
         Node::Object(fields)
     }
 }
@@ -53,6 +57,21 @@ impl ProgressInfo {
         push(&mut fields, "BytesTotal", self.total.map(long));
         fields.push(("Attempt", long(self.attempt)));
         fields.push(("Title", text(&self.title)));
+        push(&mut fields, "NextAttemptTime", self.next_attempt.map(time));
+        fields.push(("Deadline", time(self.deadline)));
+        fields.push(("Rescues", long(self.rescues)));
+        Node::Object(fields)
+    }
+}
+
+impl AttemptInfo {
+    fn node(&self) -> Node<'_> {
+        let mut fields = vec![("Number", long(self.number)), ("StartTime", time(self.start_time))];
+        push(&mut fields, "EndTime", self.end_time.map(time));
+        fields.push(("Ending", text(&self.ending)));
+        push(&mut fields, "ErrorCode", self.error_code.as_deref().map(text));
+        push(&mut fields, "ErrorMessage", self.error_message.as_deref().map(text));
+        fields.push(("Bytes", long(self.bytes)));
         Node::Object(fields)
     }
 }
@@ -130,11 +149,11 @@ impl ListUrlUploadJobsReply {
 }
 
 /// A field that may be absent: the key is then left out (§7.2).
-fn push<'a>(fields: &mut Fields<'a>, name: &'static str, node: Option<Node<'a>>) {
+pub(super) fn push<'a>(fields: &mut Fields<'a>, name: &'static str, node: Option<Node<'a>>) {
     fields.extend(node.map(|node| (name, node)));
 }
 
-fn text(value: &str) -> Node<'_> {
+pub(super) fn text(value: &str) -> Node<'_> {
     Node::from(value)
 }
 
@@ -142,16 +161,16 @@ fn texts(values: &[String]) -> Node<'_> {
     Node::Flat(values.iter().map(|value| text(value)).collect())
 }
 
-fn flat<'a, T>(items: &'a [T], node: impl Fn(&'a T) -> Node<'a>) -> Node<'a> {
+pub(super) fn flat<'a, T>(items: &'a [T], node: impl Fn(&'a T) -> Node<'a>) -> Node<'a> {
     Node::Flat(items.iter().map(node).collect())
 }
 
-fn time(unix_seconds: i64) -> Node<'static> {
+pub(super) fn time(unix_seconds: i64) -> Node<'static> {
     Node::from(format_utc(unix_seconds))
 }
 
 /// A count; what would not fit the clients' 64-bit type is its largest.
-fn long(value: impl TryInto<i64>) -> Node<'static> {
+pub(super) fn long(value: impl TryInto<i64>) -> Node<'static> {
     Node::Int(value.try_into().unwrap_or(i64::MAX))
 }
 

@@ -1,8 +1,15 @@
 //! Replies, typed: what an operation answers, and how it is put into words (§7).
 
+mod console;
 mod fields;
 mod node;
 
+pub use console::{
+    AccessKeyInfo, AccountInfo, AccountLoad, AccountReply, CreateAccessKeyReply,
+    CreateConsoleSessionReply, FailureCount, GetConfigurationReply, GetRequestRecordReply,
+    GetUploadStatisticsReply, ListAccessKeysReply, ListAccountsReply, NodeInfo, Point, QueueInfo,
+    RequestRecord, SettingInfo, StorageInfo,
+};
 pub use node::Node;
 
 use crate::code::Fault;
@@ -16,6 +23,19 @@ pub enum Reply {
     CancelUrlUploadJobs(CancelUrlUploadJobsReply),
     GetPlayInfo(GetPlayInfoReply),
     ListUrlUploadJobs(ListUrlUploadJobsReply),
+    GetUploadStatistics(GetUploadStatisticsReply),
+    GetRequestRecord(GetRequestRecordReply),
+    ListAccounts(ListAccountsReply),
+    CreateAccount(AccountReply),
+    UpdateAccount(AccountReply),
+    ListAccessKeys(ListAccessKeysReply),
+    CreateAccessKey(CreateAccessKeyReply),
+    /// Nothing but the RequestId.
+    UpdateAccessKey,
+    /// Nothing but the RequestId.
+    DeleteAccessKey,
+    GetConfiguration(GetConfigurationReply),
+    CreateConsoleSession(CreateConsoleSessionReply),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -54,6 +74,10 @@ pub struct UrlUploadInfo {
     pub user_data: Option<String>,
     /// Ours.
     pub progress: Option<ProgressInfo>,
+    /// Ours: the newest attempts, oldest first.
+    pub attempts: Option<Vec<AttemptInfo>>,
+    /// Ours: name of the account, where several are meant.
+    pub account: Option<String>,
 }
 
 /// Ours: how far a job is.
@@ -66,6 +90,29 @@ pub struct ProgressInfo {
     /// 1 for the first.
     pub attempt: u32,
     pub title: String,
+    /// When a job that waits after a fault tries again, in Unix seconds.
+    pub next_attempt: Option<i64>,
+    /// Unix seconds.
+    pub deadline: i64,
+    /// Attempts that ended without a word of their worker.
+    pub rescues: u32,
+}
+
+/// Ours: an attempt at a job.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AttemptInfo {
+    /// 1 for the first.
+    pub number: u32,
+    /// Unix seconds.
+    pub start_time: i64,
+    /// Unix seconds; absent while it runs.
+    pub end_time: Option<i64>,
+    /// `Running`, `HandedBack`, `PutOff`, `Succeeded`, `Failed` or `Expired`.
+    pub ending: String,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    /// Received when it ended, of it and those it resumed.
+    pub bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -171,6 +218,17 @@ impl Reply {
             Self::CancelUrlUploadJobs(_) => "CancelUrlUploadJobs",
             Self::GetPlayInfo(_) => "GetPlayInfo",
             Self::ListUrlUploadJobs(_) => "ListUrlUploadJobs",
+            Self::GetUploadStatistics(_) => "GetUploadStatistics",
+            Self::GetRequestRecord(_) => "GetRequestRecord",
+            Self::ListAccounts(_) => "ListAccounts",
+            Self::CreateAccount(_) => "CreateAccount",
+            Self::UpdateAccount(_) => "UpdateAccount",
+            Self::ListAccessKeys(_) => "ListAccessKeys",
+            Self::CreateAccessKey(_) => "CreateAccessKey",
+            Self::UpdateAccessKey => "UpdateAccessKey",
+            Self::DeleteAccessKey => "DeleteAccessKey",
+            Self::GetConfiguration(_) => "GetConfiguration",
+            Self::CreateConsoleSession(_) => "CreateConsoleSession",
         }
     }
 
@@ -193,6 +251,15 @@ impl Reply {
             Self::CancelUrlUploadJobs(reply) => reply.fields_into(fields),
             Self::GetPlayInfo(reply) => reply.fields_into(fields),
             Self::ListUrlUploadJobs(reply) => reply.fields_into(fields),
+            Self::GetUploadStatistics(reply) => reply.fields_into(fields),
+            Self::GetRequestRecord(reply) => reply.fields_into(fields),
+            Self::ListAccounts(reply) => reply.fields_into(fields),
+            Self::CreateAccount(reply) | Self::UpdateAccount(reply) => reply.fields_into(fields),
+            Self::ListAccessKeys(reply) => reply.fields_into(fields),
+            Self::CreateAccessKey(reply) => reply.fields_into(fields),
+            Self::UpdateAccessKey | Self::DeleteAccessKey => {}
+            Self::GetConfiguration(reply) => reply.fields_into(fields),
+            Self::CreateConsoleSession(reply) => reply.fields_into(fields),
         }
     }
 }

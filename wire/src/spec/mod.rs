@@ -3,6 +3,8 @@
 
 mod openapi;
 mod operations;
+mod ours;
+mod rows;
 
 pub use openapi::openapi;
 pub use operations::{COMMON_PARAMETERS, METADATA_FIELDS, OPERATIONS, USER_DATA_LIMITS};
@@ -121,6 +123,8 @@ pub enum Kind {
     SomeOf(&'static [&'static str]),
     /// A comma list of texts. `items` counts as sent, before duplicates are dropped.
     List { items: usize, max: usize },
+    /// A time, `YYYY-MM-DDThh:mm:ssZ`.
+    Time,
     /// A URL.
     Url { max: usize },
     /// A comma list of URLs, each percent-encoded (§9.1). `items` counts as sent.
@@ -139,6 +143,7 @@ impl Kind {
             | Self::OneOf(_)
             | Self::SomeOf(_)
             | Self::List { .. }
+            | Self::Time
             | Self::Url { .. }
             | Self::Urls { .. } => "String",
         }
@@ -155,6 +160,7 @@ impl Kind {
             Self::OneOf(values) => format!("one of {}", values.join(", ")),
             Self::SomeOf(values) => format!("comma-separated, of {}", values.join(", ")),
             Self::List { items, .. } => format!("comma-separated, at most {items}"),
+            Self::Time => "UTC, as 2026-01-02T03:04:05Z".to_owned(),
             Self::Url { max } => format!("http or https URL, at most {max} bytes"),
             Self::Urls { items } => {
                 format!("comma-separated, each percent-encoded, at most {items}")
@@ -179,8 +185,12 @@ pub struct Field {
 #[derive(Debug)]
 pub enum FieldKind {
     String,
-    /// A JSON number.
+    /// A JSON number without a fraction.
     Long,
+    /// A JSON number.
+    Double,
+    /// `true` or `false`.
+    Boolean,
     Object(&'static [Field]),
     /// `"X":[…]`; in XML the element X repeated.
     FlatStrings,

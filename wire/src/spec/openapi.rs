@@ -115,6 +115,7 @@ fn parameter_schema(kind: Kind) -> Value {
             json!({ "type": "string", "contentMediaType": "application/json", "maxLength": max })
         }
         Kind::OneOf(values) => json!({ "type": "string", "enum": values }),
+        Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::SomeOf(_) | Kind::List { .. } | Kind::Urls { .. } => {
             json!({ "type": "string", "x-list-separator": "," })
         }
@@ -145,6 +146,8 @@ fn field_schema(field: &Field) -> Value {
     let mut schema = match field.kind {
         FieldKind::String => json!({ "type": "string" }),
         FieldKind::Long => json!({ "type": "integer", "format": "int64" }),
+        FieldKind::Double => json!({ "type": "number", "format": "double" }),
+        FieldKind::Boolean => json!({ "type": "boolean" }),
         FieldKind::Object(fields) => object_schema(fields),
         FieldKind::FlatStrings => {
             json!({ "type": "array", "items": { "type": "string" }, "xml": { "wrapped": false } })

@@ -1,42 +1,13 @@
 //! The table itself. Texts are ours; names, types and limits are §9's.
 
+use super::ours;
+use super::rows::{always, optional, our_field, our_parameter, required, sometimes};
 use super::{
     Access, EXTENSIONS, FORMATS, Field, FieldKind, Kind, Operation, Parameter, URL_LIMIT,
     UserDataLimits,
 };
 use crate::code::Code;
 use crate::params::VALUE_LIMIT;
-
-/// A parameter of the cloud's API that may be left out.
-const fn optional(
-    name: &'static str,
-    kind: Kind,
-    example: &'static str,
-    doc: &'static str,
-) -> Parameter {
-    Parameter { name, kind, required: false, example, doc, ours: false }
-}
-
-const fn required(parameter: Parameter) -> Parameter {
-    Parameter { required: true, ..parameter }
-}
-
-const fn our_parameter(parameter: Parameter) -> Parameter {
-    Parameter { ours: true, ..parameter }
-}
-
-/// A field that every reply has.
-const fn always(name: &'static str, kind: FieldKind, doc: &'static str) -> Field {
-    Field { name, kind, optional: false, doc, ours: false }
-}
-
-const fn sometimes(name: &'static str, kind: FieldKind, doc: &'static str) -> Field {
-    Field { name, kind, optional: true, doc, ours: false }
-}
-
-const fn our_field(name: &'static str, kind: FieldKind, doc: &'static str) -> Field {
-    Field { name, kind, optional: true, doc, ours: true }
-}
 
 /// Common parameters (§2.1). With a V3 signature Action, Version, time, nonce and signature
 /// travel in headers instead.
@@ -73,6 +44,13 @@ pub static COMMON_PARAMETERS: &[Parameter] = &[
         "Empty: bearer tokens are not supported.",
     ),
     optional("RegionId", Kind::Text { max: 64 }, "cn-shanghai", "Accepted, changes nothing."),
+    our_parameter(optional(
+        "Account",
+        Kind::Text { max: 64 },
+        "",
+        "Whose things are meant: the name of an account, for operators; the caller's own if it \
+         is left out. `*` means every account, where an operation takes it.",
+    )),
 ];
 
 /// Fields of an object of `UploadMetadatas` (§9.1). Keys are compared in any letter case.
@@ -140,7 +118,18 @@ pub static OPERATIONS: &[Operation] = &[
     GET_URL_UPLOAD_INFOS,
     CANCEL_URL_UPLOAD_JOBS,
     GET_PLAY_INFO,
-    LIST_URL_UPLOAD_JOBS,
+    ours::LIST_URL_UPLOAD_JOBS,
+    ours::GET_UPLOAD_STATISTICS,
+    ours::GET_REQUEST_RECORD,
+    ours::LIST_ACCOUNTS,
+    ours::CREATE_ACCOUNT,
+    ours::UPDATE_ACCOUNT,
+    ours::LIST_ACCESS_KEYS,
+    ours::CREATE_ACCESS_KEY,
+    ours::UPDATE_ACCESS_KEY,
+    ours::DELETE_ACCESS_KEY,
+    ours::GET_CONFIGURATION,
+    ours::CREATE_CONSOLE_SESSION,
 ];
 
 const UPLOAD_MEDIA_BY_URL: Operation = Operation {
@@ -222,7 +211,7 @@ const UPLOAD_MEDIA_BY_URL: Operation = Operation {
     ours: false,
 };
 
-const JOB_FIELDS: &[Field] = &[
+pub(super) const JOB_FIELDS: &[Field] = &[
     always("JobId", FieldKind::String, "Id of the job."),
     always("UploadURL", FieldKind::String, "URL of the source."),
     sometimes("MediaId", FieldKind::String, "Id of the media, once it exists."),
@@ -245,9 +234,35 @@ const JOB_FIELDS: &[Field] = &[
             sometimes("BytesTotal", FieldKind::Long, "If the source says it."),
             always("Attempt", FieldKind::Long, "1 for the first."),
             always("Title", FieldKind::String, "Title of the media."),
+            sometimes(
+                "NextAttemptTime",
+                FieldKind::String,
+                "UTC; when a job that waits after a fault tries again.",
+            ),
+            always("Deadline", FieldKind::String, "UTC; a job not done by then fails."),
+            always("Rescues", FieldKind::Long, "Attempts that ended without a word."),
         ]),
         "With IncludeProgress.",
     ),
+    our_field(
+        "Attempts",
+        FieldKind::Flat(&[
+            always("Number", FieldKind::Long, "1 for the first."),
+            always("StartTime", FieldKind::String, "UTC."),
+            sometimes("EndTime", FieldKind::String, "UTC; absent while it runs."),
+            always(
+                "Ending",
+                FieldKind::String,
+                "Running, HandedBack (the server stopped), PutOff (a fault, tried again later), \
+                 Succeeded, Failed or Expired (its worker fell silent).",
+            ),
+            sometimes("ErrorCode", FieldKind::String, "What went wrong."),
+            sometimes("ErrorMessage", FieldKind::String, "The same, in a sentence."),
+            always("Bytes", FieldKind::Long, "Received when it ended, of it and those it resumed."),
+        ]),
+        "With IncludeAttempts: the newest 50 attempts, oldest first.",
+    ),
+    our_field("Account", FieldKind::String, "With Account=*: whose job it is."),
 ];
 
 const GET_URL_UPLOAD_INFOS: Operation = Operation {
@@ -271,6 +286,12 @@ const GET_URL_UPLOAD_INFOS: Operation = Operation {
             Kind::Boolean,
             "true",
             "Adds Progress to the jobs.",
+        )),
+        our_parameter(optional(
+            "IncludeAttempts",
+            Kind::Boolean,
+            "true",
+            "Adds Attempts to the jobs: when each began and how it ended.",
         )),
     ],
     reply: &[
@@ -428,49 +449,3 @@ const PLAY_INFO_FIELDS: &[Field] = &[
     always("NarrowBandType", FieldKind::String, "0: ordinary transcoding, or none."),
     sometimes("CodecName", FieldKind::String, "Of the first video stream, or of the audio."),
 ];
-
-const LIST_URL_UPLOAD_JOBS: Operation = Operation {
-    action: "ListUrlUploadJobs",
-    summary: "Lists the account's URL-based upload jobs, newest first.",
-    doc: "An addition of this server: the cloud can look up jobs only by id or URL.",
-    access: Access::List,
-    qps: Some(50),
-    daily: None,
-    parameters: &[
-        our_parameter(optional(
-            "Status",
-            Kind::SomeOf(&[
-                "PENDING",
-                "PROCESSING",
-                "DOWNLOADING",
-                "DOWNLOAD_SUCCESS",
-                "DOWNLOAD_FAIL",
-                "UPLOADING",
-                "UPLOAD_SUCCESS",
-                "UPLOAD_FAIL",
-                "SUCCESS",
-                "CANCELED",
-            ]),
-            "PENDING,PROCESSING",
-            "Only jobs in these statuses.",
-        )),
-        our_parameter(optional(
-            "NextToken",
-            Kind::Text { max: 256 },
-            "",
-            "NextToken of the page before.",
-        )),
-        our_parameter(optional(
-            "PageSize",
-            Kind::Integer { min: 1, max: 100 },
-            "20",
-            "Jobs of one page, 20 by default.",
-        )),
-    ],
-    reply: &[
-        always("URLUploadInfoList", FieldKind::Flat(JOB_FIELDS), "The jobs."),
-        sometimes("NextToken", FieldKind::String, "For the next page; absent on the last."),
-    ],
-    errors: &[Code::InvalidParameterOf],
-    ours: true,
-};

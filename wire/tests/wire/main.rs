@@ -3,6 +3,7 @@
 
 mod attacks;
 mod captures;
+mod console;
 mod properties;
 mod replies;
 mod requests;

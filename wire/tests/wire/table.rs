@@ -55,6 +55,8 @@ fn assert_fields(at: &str, fields: &[Field], value: &Value) {
         match field.kind {
             FieldKind::String => assert!(value.is_string(), "{at}"),
             FieldKind::Long => assert!(value.is_i64(), "{at}"),
+            FieldKind::Double => assert!(value.is_f64(), "{at}"),
+            FieldKind::Boolean => assert!(value.is_boolean(), "{at}"),
             FieldKind::Object(fields) => assert_fields(&at, fields, value),
             FieldKind::FlatStrings => {
                 let items = value.as_array().unwrap_or_else(|| panic!("{at}"));
