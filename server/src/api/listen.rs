@@ -54,7 +54,8 @@ pub async fn accept(
         let service = TowerToHyperService::new(router.clone());
         let stop = stop.clone();
         tasks.spawn("connection", async move {
-            let mut builder = auto::Builder::new(TokioExecutor::new());
+            // HTTP/2 is compiled in for origins; the limits below are those of HTTP/1.
+            let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
             builder
                 .http1()
                 .timer(TokioTimer::new())

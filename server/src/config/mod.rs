@@ -37,6 +37,8 @@ pub struct Config {
     /// DNS servers; the system's when empty.
     pub resolvers: Vec<SocketAddr>,
     pub extra_ca: Option<PathBuf>,
+    /// Whether origins may be spoken to in HTTP/2.
+    pub http2: bool,
     /// Bytes.
     pub max_bytes: u64,
     pub attempts: u32,
@@ -54,6 +56,10 @@ pub struct Config {
     pub per_host: usize,
     /// Concurrent transfers of one account; 0 = no limit.
     pub per_account: usize,
+    /// Bytes a second that all transfers of this node may receive; 0 = no limit.
+    pub bandwidth: u64,
+    /// Bytes a second that the transfers of one account may receive; 0 = no limit.
+    pub account_bandwidth: u64,
     /// Redirects followed for one source.
     pub redirects: usize,
     /// Leases of one job that may end without a word of their worker.
@@ -101,6 +107,7 @@ impl Default for Config {
             attempts: 5,
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(300),
+            http2: false,
             connect_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
@@ -110,6 +117,8 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             per_host: 8,
             per_account: 0,
+            bandwidth: 0,
+            account_bandwidth: 0,
             redirects: 10,
             rescues: 20,
             calls_per_day: 200_000,

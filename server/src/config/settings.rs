@@ -149,6 +149,8 @@ settings! {
             "DNS servers to ask in place of the system's.";
         extra_ca (extra_ca): optional_path Open = "",
             "PEM file of additional root certificates for sources and receivers.";
+        http2 (http2): switch Open = "off",
+            "Whether origins that prefer it are spoken to in HTTP/2 (over TLS). HTTP/1.1 is faster for single large files; an origin that speaks nothing else needs this on.";
         connect_timeout (connect_timeout): duration Open = "10s",
             "DNS, TCP and TLS together.";
         header_timeout (header_timeout): duration Open = "30s",
@@ -173,6 +175,10 @@ settings! {
             "Concurrent connections to one source host, per node.";
         per_account (per_account): limit Open = "none",
             "Concurrent transfers of one account, per node; 0 = no limit.";
+        bandwidth (bandwidth): rate Open = "none",
+            "Bytes a second that all transfers of this node may receive together; 0 = no limit.";
+        account_bandwidth (account_bandwidth): rate Open = "none",
+            "Bytes a second that the transfers of one account may receive together, per node; 0 = no limit.";
         attempts (attempts): count Open = "5",
             "Attempts of a job for transient failures.";
         backoff (backoff): pause Open = "1s",

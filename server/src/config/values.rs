@@ -54,6 +54,29 @@ pub(super) mod size {
     }
 }
 
+/// Yes or no.
+pub(super) mod switch {
+    pub(in crate::config) const ACCEPTS: &str = "`on` or `off`";
+
+    pub(in crate::config) fn parse(text: &str) -> Result<bool, String> {
+        match text {
+            "on" | "true" => Ok(true),
+            "off" | "false" => Ok(false),
+            _ => Err(String::new()),
+        }
+    }
+}
+
+/// Bytes a second; `none` and 0 are no limit.
+pub(super) mod rate {
+    pub(in crate::config) const ACCEPTS: &str =
+        "a size a second such as `500KiB` or `20MiB`, or `none`";
+
+    pub(in crate::config) fn parse(text: &str) -> Result<u64, String> {
+        if text == "none" { Ok(0) } else { super::size::parse(text) }
+    }
+}
+
 /// A time that must pass for something to happen: more than nothing.
 pub(super) mod duration {
     use super::Duration;

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod attempt;
+pub mod bandwidth;
 pub mod fault;
 pub mod id;
 pub mod job;

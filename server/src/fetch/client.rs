@@ -22,7 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{Connector, Road, Used};
+use super::connect::{self, Connector, Road, Used};
 use super::guard::{Guard, Target};
 use super::host_slots::HostSlots;
 use super::resolve::{Dns, Resolve};
@@ -40,6 +40,13 @@ const READ_BUFFER: usize = 256 * 1024;
 /// Largest head of an answer, in bytes, and most header fields.
 const HEAD_LIMIT: usize = 32 * 1024;
 const HEADER_FIELDS: usize = 100;
+/// HTTP/2: bytes under way of one body and of all bodies on a connection, and the largest head. A
+/// transfer that is not read holds up no more than its window.
+const H2_STREAM_WINDOW: u32 = 2 << 20;
+const H2_CONNECTION_WINDOW: u32 = 16 << 20;
+const H2_HEAD_LIMIT: u32 = 32 * 1024;
+/// HTTP/2: a connection with bodies under way must answer a ping this often.
+const H2_PING: Duration = Duration::from_secs(20);
 /// How long an unused connection is kept, and how many to one host at most.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const IDLE_PER_HOST: usize = 8;
@@ -353,6 +360,9 @@ fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if settings.http2 {
+        config.alpn_protocols.push(connect::H2.to_vec());
+    }
     Ok(config)
 }
 
@@ -364,6 +374,11 @@ fn http_client(connector: Connector) -> Client<Connector, Empty<Bytes>> {
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .http1_max_buf_size(READ_BUFFER)
         .http1_max_headers(HEADER_FIELDS)
+        .timer(TokioTimer::new())
+        .http2_initial_stream_window_size(H2_STREAM_WINDOW)
+        .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .http2_max_header_list_size(H2_HEAD_LIMIT)
+        .http2_keep_alive_interval(H2_PING)
         .build(connector)
 }
 

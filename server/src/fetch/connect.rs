@@ -37,6 +37,9 @@ const TRIED_PER_FAMILY: usize = 4;
 /// Head start of the preferred family (RFC 8305 §5, connection attempt delay).
 const HEAD_START: Duration = Duration::from_millis(250);
 
+/// The name of HTTP/2 over TLS (RFC 9113 §3.2).
+pub(super) const H2: &[u8] = b"h2";
+
 /// What the library is asked to connect to, in place of the URL: it would dial an address in a URL
 /// by itself, and put the URL's port in the place of a checked one.
 const CHECKED: &str = "http://checked.invalid/";
@@ -110,16 +113,18 @@ impl Connector {
         let addresses = self.road.lead(Checked::choose(&ips, port));
         let tcp = self.connect(addresses, deadline).await?;
         let server = self.server_name(https, &host)?;
+        let mut h2 = false;
         let stream = match server {
             None => MaybeHttpsStream::Http(tcp),
             Some(name) => {
                 let handshake = TlsConnector::from(self.tls).connect(name, TokioIo::new(tcp));
                 let tls = timeout_at(deadline, handshake).await;
                 let tls = tls.map_err(|_| DialError::TlsTimeout)?.map_err(DialError::Tls)?;
+                h2 = tls.get_ref().1.alpn_protocol() == Some(H2);
                 MaybeHttpsStream::Https(TokioIo::new(tls))
             }
         };
-        Ok(Wire { stream, used: Used::default() })
+        Ok(Wire { stream, h2, used: Used::default() })
     }
 
     async fn connect(
@@ -267,12 +272,15 @@ impl Greeting {
 /// An open connection.
 pub(super) struct Wire {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    /// Whether HTTP/2 was agreed on.
+    h2: bool,
     used: Used,
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.used.clone())
+        let connected = Connected::new().extra(self.used.clone());
+        if self.h2 { connected.negotiated_h2() } else { connected }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct FetchSettings {
     pub resolvers: Vec<SocketAddr>,
     /// PEM file of roots trusted beside the public ones.
     pub extra_ca: Option<PathBuf>,
+    /// Whether origins may be spoken to in HTTP/2, over TLS, where they prefer it.
+    pub http2: bool,
     /// Look-up, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the connection's readiness to the complete response head, absolute.
@@ -67,6 +69,7 @@ impl From<&Config> for FetchSettings {
             own_listeners: Vec::new(),
             resolvers: config.resolvers.clone(),
             extra_ca: config.extra_ca.clone(),
+            http2: config.http2,
             connect_timeout: config.connect_timeout,
             header_timeout: config.header_timeout,
             stall_timeout: config.stall_timeout,

@@ -1,5 +1,6 @@
 //! The fetcher against origins that misbehave. Row numbers are those of http_faults.md.
 
+mod http2;
 mod origin;
 mod pem;
 mod policy;
@@ -28,6 +29,7 @@ fn settings() -> FetchSettings {
         own_listeners: Vec::new(),
         resolvers: Vec::new(),
         extra_ca: None,
+        http2: false,
         connect_timeout: Duration::from_secs(5),
         header_timeout: Duration::from_secs(5),
         stall_timeout: Duration::from_secs(5),

@@ -33,6 +33,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
+use crate::worker::pace::Pace;
 use crate::worker::{WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
@@ -323,6 +324,7 @@ impl Parts<'_> {
             metrics: shared.metrics.clone(),
             wake: shared.wake.clone(),
             slots: Arc::new(Semaphore::new(config.transfers)),
+            pace: Pace::new(config.bandwidth, config.account_bandwidth),
             rules: WorkRules {
                 backoff: Backoff {
                     first: config.backoff,

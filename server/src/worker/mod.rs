@@ -26,8 +26,10 @@ pub mod board;
 pub mod claims;
 pub mod janitor;
 pub mod one_job;
+pub mod pace;
 
 use board::Board;
+use pace::Pace;
 
 /// What the tasks of a worker share.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Worker {
     pub wake: Arc<Notify>,
     /// One permit for each transfer this node may run.
     pub slots: Arc<Semaphore>,
+    /// How fast the transfers may be, together.
+    pub pace: Pace,
     pub rules: WorkRules,
     pub tasks: Tasks,
     pub stop: Stop,

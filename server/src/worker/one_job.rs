@@ -125,6 +125,7 @@ async fn receive(
         staged.write(&bytes).map_err(blob_fault)?;
         active.received(staged.written());
         worker.metrics.received_bytes.inc_by(bytes.len() as u64);
+        worker.pace.received(job.account, bytes.len() as u64).await;
         if !sniffed && staged.written() >= SNIFF_BYTES {
             sniff(&staged)?;
             sniffed = true;

@@ -1,5 +1,7 @@
 //! Wrong input gets a documented error and changes nothing.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use wire::envelope::Format;
 use wire::sign::client::Moment;
 
@@ -213,4 +215,18 @@ async fn every_error_has_its_page() {
     let page = client.get("/errors/%3Cscript%3E", &[]).await;
     assert_eq!(page.status, 404);
     assert!(!page.text().contains("<script>"));
+}
+
+/// HTTP/2 is for origins; the listener's limits are those of HTTP/1, so it speaks nothing else.
+#[expect(clippy::disallowed_methods, reason = "the test's own server, on loopback")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listener_does_not_speak_http2() {
+    let server = Server::start().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    let mut stream = TcpStream::connect(server.node().address()).await.unwrap();
+    stream.write_all(preface).await.unwrap();
+    let mut answer = [0; 64];
+    // A reset after the preface is an end as good as any; a server of HTTP/2 sends its settings.
+    let answer = stream.read(&mut answer).await.map_or(&[][..], |n| &answer[..n]);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
 }

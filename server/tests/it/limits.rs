@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Server, url_list};
+use crate::harness::origin::Origin;
+use crate::harness::{Client, Server, url_list};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_cancels_a_second_pass_and_the_rest_is_throttled_for_that_account_alone() {
@@ -103,4 +104,34 @@ async fn a_full_disk_refuses_submissions_while_cancel_and_query_answer() {
     assert_eq!(client.status(&ids[0]).await, "PENDING");
     let reply = client.call("CancelUrlUploadJobs", &[("JobIds", &ids[0])]).await.ok();
     assert_eq!(reply["CanceledJobs"], serde_json::json!([ids[0]]));
+}
+
+/// Lower bounds alone are asserted: a slow machine cannot break them, a missing limit does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_and_an_account_keep_their_bandwidth() {
+    const RATE: u64 = 1 << 20;
+    let origin = Origin::start().await;
+    let server = Server::start_with(|c| c.bandwidth = RATE).await;
+    let took = pulled_twice(&server.client(), &origin).await;
+    // Two MiB and two samples, less the burst of a quarter of a second.
+    assert!(took.as_millis() >= 1_500, "both together kept the node's rate: {took:?}");
+
+    let server = server
+        .restart_with(|c| {
+            c.bandwidth = 0;
+            c.account_bandwidth = RATE;
+        })
+        .await;
+    let took = pulled_twice(&server.client(), &origin).await;
+    assert!(took.as_millis() >= 1_500, "both together kept the account's rate: {took:?}");
+}
+
+/// How long two transfers of 1 MiB beside each other take.
+async fn pulled_twice(client: &Client, origin: &Origin) -> std::time::Duration {
+    let started = tokio::time::Instant::now();
+    let urls = [origin.url("/blob/1048576/a.mp4"), origin.url("/blob/1048576/b.mp4")];
+    for id in client.submit(&urls).await {
+        assert_eq!(client.terminal(&id).await["Status"], "SUCCESS");
+    }
+    started.elapsed()
 }
