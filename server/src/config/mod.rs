@@ -70,6 +70,8 @@ pub struct Config {
     pub pending_jobs: u64,
     /// How long a failed or cancelled job's record is kept.
     pub retention: Duration,
+    /// How long a sign-in to the console lasts.
+    pub console_session: Duration,
     /// How long running transfers may go on after SIGTERM.
     pub drain: Duration,
     /// Validity of play URLs whose caller did not say.
@@ -124,6 +126,7 @@ impl Default for Config {
             calls_per_day: 200_000,
             pending_jobs: 0,
             retention: DAY * 366,
+            console_session: Duration::from_secs(12 * 3_600),
             drain: Duration::from_secs(25),
             auth_timeout: Duration::from_secs(3_600),
             min_free: 64 * MIB,

@@ -32,6 +32,7 @@ use crate::probe::ProbeSettings;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
+use crate::web::console::Console;
 use crate::worker::board::Board;
 use crate::worker::pace::Pace;
 use crate::worker::{WorkRules, Worker, beat, claims, janitor};
@@ -301,6 +302,7 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             metrics: shared.metrics.clone(),
             public_url,
+            console: Console::new(&self.vault, config.console_session),
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
         }
