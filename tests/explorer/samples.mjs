@@ -91,7 +91,7 @@ async function runners() {
 
 function call(action, params, way, endpoint = ENDPOINT) {
   const { host, hostname, port, protocol } = new URL(endpoint);
-  const ours = action === 'ListUrlUploadJobs';
+  const ours = !['UploadMediaByURL', 'GetURLUploadInfos', 'CancelUrlUploadJobs', 'GetPlayInfo'].includes(action);
   return {
     action, version: VERSION, ours, params, format: 'JSON', protocol: protocol.replace(':', ''),
     host, hostname, port, ...way,
@@ -107,6 +107,25 @@ async function submitted(rows) {
   const answer = await send('UploadMediaByURL', [['UploadURLs', urlList(rows)]]);
   assert.equal(answer.status, 200, answer.text);
   return JSON.parse(answer.text).UploadJobs.map((job) => job.JobId);
+}
+
+/** The answer of a call that must succeed. */
+async function answered(action, params) {
+  const answer = await send(action, params);
+  assert.equal(answer.status, 200, answer.text);
+  return JSON.parse(answer.text);
+}
+
+/** Makes an account and a key of it; answers the key's id. */
+async function keyOf(account) {
+  await answered('CreateAccount', [['AccountName', account]]);
+  return (await answered('CreateAccessKey', [['AccountName', account]])).AccessKeyId;
+}
+
+/** Status of a key; nothing where there is none. */
+async function keyStatus(id) {
+  const { AccessKeys } = await answered('ListAccessKeys', [['Account', '*']]);
+  return AccessKeys.find((key) => key.AccessKeyId === id)?.Status;
 }
 
 /** Each operation: its parameters with awkward values, and what must have happened. */
@@ -150,8 +169,70 @@ const OPERATIONS = {
   async ListUrlUploadJobs(tail) {
     await submitted(urls(tail));
     const params = [parameter('Status', 'some', 'PENDING,PROCESSING', true),
+      parameter('UploadURL', 'area', `${tail}`, true),
+      parameter('StartTime', 'line', '2026-01-02T03:04:05Z', true),
+      parameter('EndTime', 'line', '2096-01-02T03:04:05Z', true),
       parameter('PageSize', 'integer', '5', true)];
-    return { params, check: (reply) => assert.equal(reply.URLUploadInfoList.length, 5) };
+    return { params, check: (reply) => {
+      assert.ok(reply.URLUploadInfoList.length > 0);
+      for (const job of reply.URLUploadInfoList) assert.ok(job.UploadURL.includes(tail), job.UploadURL);
+    } };
+  },
+  async GetUploadStatistics() {
+    const params = [parameter('Minutes', 'integer', '5', true)];
+    return { params, check: (reply) => assert.equal(reply.Points.length, 5) };
+  },
+  async GetRequestRecord() {
+    const { RequestId } = await answered('ListUrlUploadJobs', []);
+    const params = [parameter('Id', 'line', RequestId, true)];
+    return { params, check: (reply) => assert.equal(reply.Record.Operation, 'ListUrlUploadJobs') };
+  },
+  async ListAccounts() {
+    return { params: [], check: (reply) => assert.equal(reply.Accounts[0].Name, 'default') };
+  },
+  async CreateAccount(tail) {
+    const params = [parameter('AccountName', 'line', tail, true), parameter('Operator', 'boolean', 'true', true)];
+    return { params, check: (reply) => assert.deepEqual([reply.Account.Name, reply.Account.Operator], [tail, true]) };
+  },
+  async UpdateAccount(tail) {
+    await answered('CreateAccount', [['AccountName', tail]]);
+    const params = [parameter('AccountName', 'line', tail, true), parameter('Enabled', 'boolean', 'false', true)];
+    return { params, check: (reply) => assert.equal(reply.Account.Enabled, false) };
+  },
+  async ListAccessKeys() {
+    const check = (reply) => assert.equal(reply.AccessKeys[0].AccessKeyId, ACCESS_KEY_ID);
+    return { params: [], check };
+  },
+  async CreateAccessKey(tail) {
+    await answered('CreateAccount', [['AccountName', tail]]);
+    const params = [parameter('AccountName', 'line', tail, true)];
+    const check = async (reply) => {
+      assert.ok(reply.AccessKeySecret.length > 20);
+      assert.equal(await keyStatus(reply.AccessKeyId), 'Active');
+    };
+    return { params, check };
+  },
+  async UpdateAccessKey(tail) {
+    const id = await keyOf(tail);
+    const params = [parameter('UserAccessKeyId', 'line', id, true), parameter('Status', 'one', 'Inactive', true)];
+    return { params, check: async () => assert.equal(await keyStatus(id), 'Inactive') };
+  },
+  async DeleteAccessKey(tail) {
+    const id = await keyOf(tail);
+    const params = [parameter('UserAccessKeyId', 'line', id, true)];
+    return { params, check: async () => assert.equal(await keyStatus(id), undefined) };
+  },
+  async GetConfiguration() {
+    const check = (reply) => {
+      const { Value, From } = reply.Settings.find((setting) => setting.Name === 'transfers');
+      assert.deepEqual([Value, From], ['0', 'environment']);
+    };
+    return { params: [], check };
+  },
+  async CreateConsoleSession() {
+    // The command line makes a link of it.
+    const check = (reply) => assert.match(reply.Ticket ?? reply.Link, /[0-9a-f]{64,}$/);
+    return { params: [], check };
   },
   async GetPlayInfo() {
     const params = [
@@ -175,6 +256,13 @@ function waysOf(id) {
     case 'node-classic': case 'python-classic': return [way('V1', 'GET'), way('V1', 'POST')];
     default: return [way('V3', 'POST')];
   }
+}
+
+/** No operation of the server is left out above. */
+async function everyOperationIsHere() {
+  const { paths } = await (await fetch(new URL('/openapi.json', ENDPOINT))).json();
+  const served = Object.keys(paths).map((path) => path.split('Action=')[1]);
+  assert.deepEqual(Object.keys(OPERATIONS).sort(), served.sort());
 }
 
 async function samplesRun() {
@@ -290,6 +378,7 @@ async function literalsMeanTheirText() {
   }
 }
 
+await everyOperationIsHere();
 await literalsMeanTheirText();
 await syntaxIsRight();
 const ran = await samplesRun();

@@ -10,7 +10,8 @@ const VERBS = {
   UploadMediaByURL: ['UploadURLs', 'UploadMetadatas', 'SessionId'],
   GetURLUploadInfos: ['JobIds', 'UploadURLs', 'IncludeProgress'],
   CancelUrlUploadJobs: ['JobIds', 'UploadUrls', 'IncludeOutcomes'],
-  ListUrlUploadJobs: ['Status', 'PageSize'],
+  ListUrlUploadJobs: ['Status', 'ErrorCode', 'UploadURL', 'StartTime', 'EndTime', 'PageSize'],
+  CreateConsoleSession: [],
 };
 
 /** Whether the command line has a verb for the operation. */
@@ -38,10 +39,13 @@ function command(call, value) {
       return `jobs ${server} -- ${selected(value('JobIds'), value('UploadURLs'))}`;
     case 'CancelUrlUploadJobs':
       return `cancel ${server} -- ${selected(value('JobIds'), value('UploadUrls'))}`;
+    case 'CreateConsoleSession':
+      return `console ${server}`;
     default: {
-      const status = value('Status') ? ` --status ${shell(value('Status'))}` : '';
-      const limit = value('PageSize') ? ` --limit ${shell(value('PageSize'))}` : '';
-      return `jobs ${server}${status}${limit}`;
+      const flag = (name, of) => (value(of) ? ` --${name} ${shell(value(of))}` : '');
+      const search = flag('error', 'ErrorCode') + flag('url', 'UploadURL') + flag('since', 'StartTime')
+        + flag('until', 'EndTime');
+      return `jobs ${server}${flag('status', 'Status')}${search}${flag('limit', 'PageSize')}`;
     }
   }
 }

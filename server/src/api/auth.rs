@@ -54,6 +54,13 @@ pub struct Caller {
     account_enabled: bool,
 }
 
+/// A request that was refused, and the account whose key it named, if that exists.
+#[derive(Debug)]
+pub struct Refusal {
+    pub fault: Fault,
+    pub account: Option<AccountId>,
+}
+
 impl Caller {
     /// # Errors
     /// When the account is disabled.
@@ -62,11 +69,33 @@ impl Caller {
     }
 }
 
+/// The checks of a key that exists, in their order.
+fn judge(
+    key: &KnownKey,
+    credentials: &Credentials,
+    now: Timestamp,
+    verify: impl Fn(&Credentials, &str) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    if key.status == KeyStatus::Disabled {
+        return Err(Fault::new(Code::InvalidAccessKeyIdInactive));
+    }
+    let distance = credentials.timestamp()?.abs_diff(now.seconds());
+    if distance > WINDOW_SECONDS.unsigned_abs() {
+        return Err(Fault::new(Code::InvalidTimeStampExpired));
+    }
+    verify(credentials, &key.secret.0)?;
+    // All our keys are permanent ones: a token with them is somebody else's.
+    if credentials.security_token.is_some() {
+        return Err(Fault::new(Code::InvalidSecurityTokenMismatch));
+    }
+    Ok(())
+}
+
 fn caller(access_key_id: &str, key: &KnownKey) -> Caller {
     Caller {
         account: key.account.id,
         name: key.account.name.clone(),
-        operator: false,
+        operator: key.account.operator,
         access_key_id: access_key_id.to_owned(),
         account_enabled: key.account.enabled,
     }
@@ -94,25 +123,18 @@ impl Authenticator {
         credentials: &Credentials,
         now: Timestamp,
         verify: impl Fn(&Credentials, &str) -> Result<(), Fault>,
-    ) -> Result<Caller, Fault> {
-        let Some(key) = self.find(&credentials.access_key_id).await? else {
+    ) -> Result<Caller, Refusal> {
+        let stranger = |fault| Refusal { fault, account: None };
+        let found = self.find(&credentials.access_key_id).await.map_err(stranger)?;
+        let Some(key) = found else {
             // The result does not matter, its time does.
             let _ = std::hint::black_box(verify(credentials, DUMMY_SECRET));
-            return Err(Fault::new(Code::InvalidAccessKeyIdNotFound));
+            return Err(stranger(Fault::new(Code::InvalidAccessKeyIdNotFound)));
         };
-        if key.status == KeyStatus::Disabled {
-            return Err(Fault::new(Code::InvalidAccessKeyIdInactive));
+        match judge(&key, credentials, now, verify) {
+            Ok(()) => Ok(caller(&credentials.access_key_id, &key)),
+            Err(fault) => Err(Refusal { fault, account: Some(key.account.id) }),
         }
-        let distance = credentials.timestamp()?.abs_diff(now.seconds());
-        if distance > WINDOW_SECONDS.unsigned_abs() {
-            return Err(Fault::new(Code::InvalidTimeStampExpired));
-        }
-        verify(credentials, &key.secret.0)?;
-        // All our keys are permanent ones: a token with them is somebody else's.
-        if credentials.security_token.is_some() {
-            return Err(Fault::new(Code::InvalidSecurityTokenMismatch));
-        }
-        Ok(caller(&credentials.access_key_id, &key))
     }
 
     /// Who a console session acts for, by the access key that it was opened with: judged as a

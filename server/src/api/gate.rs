@@ -1,6 +1,7 @@
 //! The way of an API request, from its bytes to its answer. Which of two errors wins is
 //! observable, so the order of the checks (contract §8.1) is one function: [`pass`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use wire::spec::Operation;
 
 use super::Api;
 use super::auth::Caller;
-use crate::domain::account::Subject;
+use super::listen::Peer;
+use super::records::{Entry, Scheme};
+use crate::domain::account::{AccountId, Subject};
 use crate::door::random;
 use crate::ops::store_fault;
 use crate::store::{Nonce, NonceUse};
@@ -49,31 +52,34 @@ pub(super) async fn answer(api: Arc<Api>, request: Request) -> Response {
     let started = Instant::now();
     let request_id = random::request_id();
     let host = host_of(request.headers());
-    let (arrived, format) = match arrive(request).await {
-        Ok(arrived) => {
-            let format = arrived.with_parts(envelope::guess_format);
-            (arrived, format)
-        }
+    let source = Peer::of(&request);
+    let arrived = match arrive(request).await {
+        Ok(arrived) => arrived,
         Err(fault) => {
-            return fault_response(&api, &fault, Format::Json, &request_id, &host);
+            let response = fault_response(&api, &fault, Format::Json, &request_id, &host);
+            let seen = Seen::nothing(Format::Json);
+            record(&api, request_id, source, started, seen, Some(fault));
+            return response;
         }
     };
+    let format = arrived.with_parts(envelope::guess_format);
     let worker = api.clone();
     let id = request_id.clone();
     let made = api.tasks.spawn("request", async move { pass(&worker, &arrived, &id).await }).await;
     let passed = made.ok().flatten().unwrap_or_else(|| Passed {
-        operation: "unknown",
-        format,
+        seen: Seen::nothing(format),
         outcome: Err(Fault::new(Code::InternalError)),
     });
-    let response = match &passed.outcome {
+    let Passed { seen, outcome } = passed;
+    let response = match &outcome {
         Ok(reply) => {
-            let body = reply.render(passed.format, &request_id);
-            finish(StatusCode::OK, passed.format, &request_id, body)
+            let body = reply.render(seen.format, &request_id);
+            finish(StatusCode::OK, seen.format, &request_id, body)
         }
-        Err(fault) => fault_response(&api, fault, passed.format, &request_id, &host),
+        Err(fault) => fault_response(&api, fault, seen.format, &request_id, &host),
     };
-    let labels = RequestLabels { operation: passed.operation, status: response.status().as_u16() };
+    let labels = RequestLabels { operation: seen.operation, status: response.status().as_u16() };
+    record(&api, request_id, source, started, seen, outcome.err());
     api.metrics.requests.get_or_create(&labels).inc();
     api.metrics.request_seconds.observe(started.elapsed().as_secs_f64());
     response
@@ -81,48 +87,91 @@ pub(super) async fn answer(api: Arc<Api>, request: Request) -> Response {
 
 /// What became of a request.
 struct Passed {
-    operation: &'static str,
-    format: Format,
+    seen: Seen,
     outcome: Result<Reply, Fault>,
 }
 
+/// What is known of a request, as far as it came.
+struct Seen {
+    operation: &'static str,
+    format: Format,
+    scheme: Scheme,
+    access_key_id: String,
+    /// Whose key that is, whether or not the signature was right.
+    account: Option<AccountId>,
+}
+
+impl Seen {
+    fn nothing(format: Format) -> Self {
+        Self {
+            operation: "unknown",
+            format,
+            scheme: Scheme::Unknown,
+            access_key_id: String::new(),
+            account: None,
+        }
+    }
+}
+
+/// Remembers a request for whoever asks about it by its id.
+fn record(
+    api: &Api,
+    request_id: String,
+    source: Option<IpAddr>,
+    started: Instant,
+    seen: Seen,
+    fault: Option<Fault>,
+) {
+    api.records.add(Entry {
+        request_id,
+        time: api.clock.now(),
+        operation: seen.operation,
+        access_key_id: seen.access_key_id,
+        account: seen.account,
+        source,
+        took: started.elapsed(),
+        scheme: seen.scheme,
+        fault,
+    });
+}
+
 /// The order of checks: parse, format, version and action, common parameters, access key, time,
-/// signature, nonce, account, throttle, operation parameters, operation.
+/// signature, nonce, account, throttle, whose things are meant, operation parameters, operation.
 async fn pass(api: &Api, arrived: &Arrived, request_id: &str) -> Passed {
-    let mut passed = Passed {
-        operation: "unknown",
-        format: arrived.with_parts(envelope::guess_format),
-        outcome: Err(Fault::new(Code::InternalError)),
-    };
-    passed.outcome = steps(api, arrived, &mut passed.operation, &mut passed.format).await;
-    if let Err(fault) = &passed.outcome {
+    let mut seen = Seen::nothing(arrived.with_parts(envelope::guess_format));
+    let outcome = steps(api, arrived, &mut seen).await;
+    if let Err(fault) = &outcome {
         tracing::info!(
             request_id,
-            operation = passed.operation,
+            operation = seen.operation,
             code = %fault.code_text(),
             "request refused"
         );
     }
-    passed
+    Passed { seen, outcome }
 }
 
-async fn steps(
-    api: &Api,
-    arrived: &Arrived,
-    operation: &mut &'static str,
-    format: &mut Format,
-) -> Result<Reply, Fault> {
+async fn steps(api: &Api, arrived: &Arrived, seen: &mut Seen) -> Result<Reply, Fault> {
     let content_type = arrived.header("content-type");
     let params = Params::parse(&arrived.query, content_type, &arrived.body)?;
     let envelope = arrived.with_parts(|parts| envelope::read(parts, &params))?;
-    *operation = envelope.operation.action;
-    *format = envelope.format;
+    seen.operation = envelope.operation.action;
+    seen.format = envelope.format;
+    seen.access_key_id = envelope.credentials.access_key_id.clone();
+    seen.scheme = match envelope.credentials.scheme {
+        envelope::Scheme::V1 => Scheme::V1,
+        envelope::Scheme::V3 => Scheme::V3,
+    };
     let now = api.clock.now();
 
     let caller = api.auth.authenticate(&envelope.credentials, now, |credentials, secret| {
         arrived.with_parts(|parts| credentials.verify(parts, &params, secret))
     });
-    let caller = caller.await?;
+    let caller = caller.await.map_err(|refusal| {
+        seen.account = refusal.account;
+        refusal.fault
+    })?;
+    seen.account = Some(caller.account);
     let nonce = Nonce {
         access_key_id: &envelope.credentials.access_key_id,
         value: &envelope.credentials.nonce,

@@ -1,10 +1,13 @@
 //! Accepts connections: bounded in number, bounded in what a slow or hostile client may hold, and
 //! told to finish when the node drains.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +25,18 @@ const HEADERS: usize = 100;
 const HEAD_BYTES: usize = 256 * 1024;
 /// Pause after the operating system refused to accept, when it is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The other end of a request's connection, in the request's extensions. Behind a proxy that is the
+/// proxy: what it says of others is not believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+impl Peer {
+    /// Of this request; `None` only where no connection carried it.
+    pub fn of<B>(request: &http::Request<B>) -> Option<IpAddr> {
+        request.extensions().get::<Self>().map(|peer| peer.0)
+    }
+}
 
 /// Serves `router` until the node drains; open connections are finished as their own tasks.
 pub async fn accept(
@@ -42,8 +57,8 @@ pub async fn accept(
             accepted = accepted => accepted,
             () = stop.draining() => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -51,7 +66,11 @@ pub async fn accept(
             }
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let router = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            router.call(request)
+        });
         let stop = stop.clone();
         tasks.spawn("connection", async move {
             // HTTP/2 is compiled in for origins; the limits below are those of HTTP/1.

@@ -1,6 +1,7 @@
 //! HTTP in: the router, and what every answer has in common.
 //!
-//! [`gate`] is the way of an API request, [`auth`] and [`throttle`] are its posts; [`media`] serves
+//! [`gate`] is the way of an API request, [`auth`] and [`throttle`] are its posts, [`records`] its
+//! log; [`media`] serves
 //! play URLs, [`pages`] what people and machines read about the server itself. [`listen`] accepts
 //! connections.
 
@@ -28,6 +29,7 @@ pub mod gate;
 pub mod listen;
 pub mod media;
 pub mod pages;
+pub mod records;
 pub mod throttle;
 
 /// What answering needs.
@@ -40,6 +42,8 @@ pub struct Api {
     pub media: media::MediaDeps,
     pub spool: Spool,
     pub clock: Clock,
+    /// The newest requests; the operations look them up.
+    pub records: Arc<records::Records>,
     pub metrics: Arc<Metrics>,
     /// Base of Recommend links and play URLs, without trailing slash.
     pub public_url: String,

@@ -17,6 +17,7 @@ use crate::domain::id::Key;
 use crate::domain::job::Token;
 use crate::domain::time::Timestamp;
 
+pub mod copying;
 mod disk;
 pub mod local;
 pub mod spool;

@@ -1,11 +1,16 @@
 //! `haulage jobs [ID|URL...]`
 
+use wire::time::{format_utc, parse_utc};
+
 use super::progress::{name, status_ink};
 use super::screen::{Ink, Screen, emit};
 use super::setup::ServerArgs;
 use super::table::{Cell, Table};
 use super::{Failure, Outcome, human, watch};
-use crate::client::{Client, Infos, JobInfo, Selector};
+use crate::client::{Client, Infos, JobInfo, Search, Selector};
+use crate::config::parse_duration;
+use crate::domain::time::Timestamp;
+use crate::door::Clock;
 
 /// Jobs of one page of a list.
 const PAGE: usize = 100;
@@ -21,6 +26,21 @@ pub(super) struct Args {
     /// Only jobs in these statuses, such as PENDING or SUCCESS
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     status: Vec<String>,
+    /// Only jobs that failed with this code, such as URLInvalidError.HttpStatus
+    #[arg(long, value_name = "CODE")]
+    error: Option<String>,
+    /// Only jobs whose URL contains this
+    #[arg(long, value_name = "TEXT")]
+    url: Option<String>,
+    /// Only jobs created since: a time such as 2026-01-02T03:04:05Z, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only jobs created before: a time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only jobs of this account, `*` for every account's; for operators
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// Most jobs to list when none are named
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     limit: usize,
@@ -39,11 +59,12 @@ impl Args {
         if self.limit == 0 || self.limit > LIST_LIMIT {
             return Err(Failure::Usage(format!("--limit: accepted: 1 to {LIST_LIMIT}")));
         }
+        let search = self.search(Clock::System.now())?;
         let client = self.server.client()?;
         let screen = Screen::stderr();
-        let statuses: Vec<String> = self.status.iter().map(|s| s.to_ascii_uppercase()).collect();
+        let statuses = &search.statuses;
         let (infos, more) = if self.which.is_empty() {
-            listed(&client, &statuses, self.limit).await?
+            listed(&client, &search, self.limit).await?
         } else {
             let mut infos = Infos::default();
             for selector in selectors(&self.which) {
@@ -73,6 +94,49 @@ impl Args {
     }
 }
 
+impl Args {
+    fn search(&self, now: Timestamp) -> Result<Search, Failure> {
+        let search = Search {
+            statuses: self.status.iter().map(|s| s.to_ascii_uppercase()).collect(),
+            error_code: self.error.clone(),
+            url: self.url.clone(),
+            start_time: self
+                .since
+                .as_deref()
+                .map(|text| moment("--since", text, now))
+                .transpose()?,
+            end_time: self.until.as_deref().map(|text| moment("--until", text, now)).transpose()?,
+            account: self.account.clone(),
+        };
+        let given = [
+            ("--error", &search.error_code),
+            ("--url", &search.url),
+            ("--since", &search.start_time),
+            ("--until", &search.end_time),
+            ("--account", &search.account),
+        ];
+        match given.iter().find(|(_, value)| value.is_some()) {
+            Some((flag, _)) if !self.which.is_empty() => {
+                Err(Failure::Usage(format!("{flag} searches all jobs; leave out those named")))
+            }
+            Some(_) | None => Ok(search),
+        }
+    }
+}
+
+/// A time as the API takes it, of a time or of how long ago.
+fn moment(flag: &str, text: &str, now: Timestamp) -> Result<String, Failure> {
+    if parse_utc(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    match parse_duration(text) {
+        Some(ago) => Ok(format_utc((now - ago).seconds())),
+        None => Err(Failure::Usage(format!(
+            "{flag}: accepted: a time such as 2026-01-02T03:04:05Z, or how long ago, such as 90m or 2h"
+        ))),
+    }
+}
+
 /// What the arguments name: anything with a scheme is a URL.
 pub(super) fn selectors(which: &[String]) -> Vec<Selector> {
     let (urls, ids): (Vec<String>, Vec<String>) =
@@ -88,16 +152,12 @@ pub(super) fn selectors(which: &[String]) -> Vec<Selector> {
 }
 
 /// At most `limit` jobs, and whether there are more.
-async fn listed(
-    client: &Client,
-    statuses: &[String],
-    limit: usize,
-) -> Result<(Infos, bool), Failure> {
+async fn listed(client: &Client, search: &Search, limit: usize) -> Result<(Infos, bool), Failure> {
     let mut infos = Infos::default();
     let mut token = None;
     loop {
         let page_size = PAGE.min(limit - infos.infos.len());
-        let page = client.list(statuses, page_size, token.as_deref()).await?;
+        let page = client.list(search, page_size, token.as_deref()).await?;
         infos.infos.extend(page.infos);
         token = page.next_token.filter(|token| !token.is_empty());
         if token.is_none() || infos.infos.len() >= limit {
@@ -155,6 +215,18 @@ mod tests {
         let urls = Selector::Urls(vec!["http://h/a.mp4".to_owned()]);
         assert_eq!(selectors(&which), [ids, urls]);
         assert_eq!(selectors(&[]), []);
+    }
+
+    #[test]
+    fn times_are_given_as_such_or_as_how_long_ago() {
+        let now = Timestamp::from_seconds(1_767_323_045);
+        let moment = |text| moment("--since", text, now).ok();
+        assert_eq!(moment("2026-01-02T03:04:05Z").as_deref(), Some("2026-01-02T03:04:05Z"));
+        assert_eq!(moment("2h").as_deref(), Some("2026-01-02T01:04:05Z"));
+        assert_eq!(moment("90m").as_deref(), Some("2026-01-02T01:34:05Z"));
+        for wrong in ["", "yesterday", "2026-01-02", "-2h"] {
+            assert_eq!(moment(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

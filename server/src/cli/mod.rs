@@ -11,8 +11,10 @@ use crate::client::{ClientError, Refusal};
 use screen::{Ink, Screen, emit};
 
 mod account;
+mod backup;
 mod cancel;
 mod completions;
+mod console;
 mod demo;
 mod doctor;
 mod follow;
@@ -64,8 +66,10 @@ enum Verb {
     Watch(watch::Args),
     Account(account::Args),
     Key(key::Args),
+    Console(console::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
 }
 
@@ -146,8 +150,10 @@ impl Verb {
             Self::Watch(args) => setup::block_on(args.run()),
             Self::Account(args) => setup::block_on(args.run()),
             Self::Key(args) => setup::block_on(args.run()),
+            Self::Console(args) => setup::block_on(args.run()),
             Self::Doctor(args) => setup::block_on(args.run()),
             Self::Migrate(args) => setup::block_on(args.run()),
+            Self::Backup(args) => args.run(),
             Self::Completions(args) => args.run(),
         }
     }
@@ -163,8 +169,10 @@ impl Verb {
             Self::Watch(args) => args.json,
             Self::Account(args) => args.json,
             Self::Key(args) => args.json,
+            Self::Console(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Migrate(args) => args.json,
+            Self::Backup(args) => args.json,
         }
     }
 }

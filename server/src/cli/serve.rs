@@ -7,8 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::screen::{Ink, Screen, print_line};
 use super::setup::{SettingFlags, load_saying};
 use super::{Failure, Outcome};
-use crate::config::Config;
-use crate::config::load::Sources;
+use crate::config::load::{Loaded, Sources};
 use crate::run::first_key::{CREDENTIALS_FILE, FirstKey};
 use crate::run::serve::{Node, start};
 
@@ -52,22 +51,23 @@ impl Args {
         }
         let flags = self.settings.0;
         let sources = Sources { flags, file: self.config, ..Sources::of_process() };
-        let config = load_saying(&sources)?.config;
+        let loaded = load_saying(&sources)?;
+        let config = &loaded.config;
         config.chosen_key().map_err(|e| Failure::Usage(e.to_string()))?;
         crate::telemetry::log::init(&config.log, config.log_json).map_err(Failure::Usage)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Failure::Cannot(format!("cannot start: {e}")))?;
-        runtime.block_on(serve(config))
+        runtime.block_on(serve(loaded))
     }
 }
 
-async fn serve(config: Config) -> Outcome {
+async fn serve(loaded: Loaded) -> Outcome {
     let screen = Screen::stderr();
-    let credentials = config.data_dir.join(CREDENTIALS_FILE);
+    let credentials = loaded.config.data_dir.join(CREDENTIALS_FILE);
     // Before anything starts, so that no signal finds half a node.
     let mut signals = Signals::new()?;
     let node = tokio::select! {
-        node = Box::pin(start(config)) => node.map_err(|e| Failure::Cannot(e.to_string()))?,
+        node = Box::pin(start(loaded)) => node.map_err(|e| Failure::Cannot(e.to_string()))?,
         _ = signals.next() => return Ok(()),
     };
     if let Some(key) = node.first_key() {

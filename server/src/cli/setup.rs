@@ -147,6 +147,18 @@ impl ServerArgs {
     }
 }
 
+impl ServerArgs {
+    /// Where browsers reach that server: the configured public URL, unless the server is named.
+    pub(super) fn public_url(&self) -> Result<Option<String>, Failure> {
+        let sources = self.node.sources();
+        if self.server.is_some() || sources.variable("HAULAGE_SERVER").is_some() {
+            return Ok(None);
+        }
+        let config = load(&sources).map_err(|e| Failure::Usage(e.to_string()))?.config;
+        Ok(config.public_url.map(|url| url.trim_end_matches('/').to_owned()))
+    }
+}
+
 /// Where a node of this configuration is reached from its own machine.
 fn listen_url(config: &Config) -> Result<String, Failure> {
     let mut at = config.listen;

@@ -214,6 +214,52 @@ pub struct PlayInfo {
     pub codec_name: Option<String>,
 }
 
+/// Which jobs a list is about; empty or `None` means any.
+#[derive(Clone, Default)]
+pub struct Search {
+    pub statuses: Vec<String>,
+    /// Exact code of a failed job.
+    pub error_code: Option<String>,
+    /// Part of the URL. May carry a secret.
+    pub url: Option<String>,
+    /// `YYYY-MM-DDThh:mm:ssZ`; created then or later.
+    pub start_time: Option<String>,
+    /// As above; created before.
+    pub end_time: Option<String>,
+    /// Name of an account, or `*`, for operators.
+    pub account: Option<String>,
+}
+
+/// Without the part of the URL.
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search")
+            .field("statuses", &self.statuses)
+            .field("error_code", &self.error_code)
+            .field("start_time", &self.start_time)
+            .field("end_time", &self.end_time)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `CreateConsoleSession` answers.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ConsoleTicket {
+    /// A secret for a minute.
+    pub ticket: String,
+    /// `YYYY-MM-DDThh:mm:ssZ`.
+    pub expire_time: String,
+}
+
+/// No ticket.
+impl fmt::Debug for ConsoleTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConsoleTicket(until {})", self.expire_time)
+    }
+}
+
 impl Client {
     /// Submits all URLs, in as many calls as it takes. Of several calls, each is accepted whole or
     /// refused whole; after a refusal no further one is made. `on_accepted` hears of each call's
@@ -280,22 +326,38 @@ impl Client {
         Ok(all)
     }
 
-    /// A page of the account's jobs, newest first; `statuses` empty means any.
+    /// A page of jobs, newest first. It may be short, or empty, and still have a next one.
     ///
     /// # Errors
     /// The refusal, or why there is no answer.
     pub async fn list(
         &self,
-        statuses: &[String],
+        search: &Search,
         page_size: usize,
         next_token: Option<&str>,
     ) -> Result<InfoPage, ClientError> {
         let mut params = vec![param("PageSize", page_size.to_string())];
-        if !statuses.is_empty() {
-            params.push(param("Status", statuses.join(",")));
+        if !search.statuses.is_empty() {
+            params.push(param("Status", search.statuses.join(",")));
         }
-        params.extend(next_token.map(|token| param("NextToken", token)));
+        let given = [
+            ("ErrorCode", search.error_code.as_deref()),
+            ("UploadURL", search.url.as_deref()),
+            ("StartTime", search.start_time.as_deref()),
+            ("EndTime", search.end_time.as_deref()),
+            ("Account", search.account.as_deref()),
+            ("NextToken", next_token),
+        ];
+        params.extend(given.iter().filter_map(|(name, value)| Some(param(name, (*value)?))));
         self.call("ListUrlUploadJobs", &params).await
+    }
+
+    /// A ticket that signs a browser in to the console, once.
+    ///
+    /// # Errors
+    /// The refusal, or why there is no answer.
+    pub async fn console_ticket(&self) -> Result<ConsoleTicket, ClientError> {
+        self.call("CreateConsoleSession", &[]).await
     }
 
     /// The streams of a stored medium.

@@ -24,8 +24,8 @@ mod calls;
 mod credentials;
 
 pub use calls::{
-    Canceled, InfoPage, Infos, JobInfo, Outcome, PlayInfo, PlayInfos, Progress, Selector,
-    Submitted, UploadJob, UploadRequest, VideoBase, metadata_url,
+    Canceled, ConsoleTicket, InfoPage, Infos, JobInfo, Outcome, PlayInfo, PlayInfos, Progress,
+    Search, Selector, Submitted, UploadJob, UploadRequest, VideoBase, metadata_url,
 };
 pub use credentials::Credentials;
 

@@ -12,7 +12,7 @@ pub mod load;
 pub mod settings;
 mod values;
 
-pub use values::{duration_text, size_text};
+pub use values::{duration_text, parse_duration, size_text};
 
 /// Every setting, with its default. Names, environment spellings and meanings are in
 /// `docs/configuration.md`, which is generated.

@@ -37,6 +37,11 @@ pub fn duration_text(duration: Duration) -> String {
     largest_unit(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATION_UNITS, "s")
 }
 
+/// A duration with its unit, as settings have them; `None` for anything else, and for none.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    duration::parse(text).ok()
+}
+
 fn largest_unit(value: u64, units: &[(&str, u64)], of_zero: &str) -> String {
     let fits = |(_, factor): &&(&str, u64)| value != 0 && value.is_multiple_of(*factor);
     let (unit, factor) = units.iter().find(fits).copied().unwrap_or((of_zero, 1));

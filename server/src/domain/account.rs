@@ -19,16 +19,17 @@ pub struct Account {
     pub created: Timestamp,
 }
 
-/// Whose things a request is about, and what its caller may do.
+/// Whose things a call is about, and what its caller may do. Made where the caller is known
+/// (`api::gate`); everything below goes by it.
 ///
 /// An operator may look at and act for every account; everybody else is confined to their own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subject {
-    /// Whose things are meant.
+    /// The account whose things are meant; the caller's own when `all` is set.
     pub account: AccountId,
-    /// Whether the caller is an operator.
+    /// Whether the caller's account is an operator.
     pub operator: bool,
-    /// Every account's things are meant; only for operators.
+    /// Whether the things of every account are meant. Only ever set for operators.
     pub all: bool,
     /// The account that calls; an operator's may differ from `account`.
     pub caller: AccountId,

@@ -1,13 +1,14 @@
 //! `GetURLUploadInfos`: the state of jobs, by id or by URL.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use wire::action::{GetUrlUploadInfos, Selector};
 use wire::code::Fault;
-use wire::reply::{GetUrlUploadInfosReply, Reply};
+use wire::reply::{GetUrlUploadInfosReply, Reply, UrlUploadInfo};
 
 use super::{Ops, QUERY_WINDOW, store_fault};
 use crate::domain::account::AccountId;
+use crate::domain::attempt::Attempt;
 use crate::domain::id::Key;
 use crate::domain::source_url::SourceUrl;
 
@@ -51,7 +52,19 @@ impl Ops {
                 (found.into_iter().flatten().collect(), missing)
             }
         };
-        let infos = jobs.into_iter().map(|job| self.info(job, request.include_progress)).collect();
+        let mut past: HashMap<Key, Vec<Attempt>> = if request.include_attempts {
+            let keys: Vec<Key> = jobs.iter().map(|job| job.key).collect();
+            self.store.job_attempts(&keys).await.map_err(store_fault)?.into_iter().collect()
+        } else {
+            HashMap::new()
+        };
+        let infos = jobs.into_iter().map(|job| {
+            let attempts = request
+                .include_attempts
+                .then(|| self.attempts(&job, past.remove(&job.key).unwrap_or_default()));
+            UrlUploadInfo { attempts, ..self.info(job, request.include_progress) }
+        });
+        let infos = infos.collect();
         Ok(Reply::GetUrlUploadInfos(GetUrlUploadInfosReply { infos, non_exists }))
     }
 }

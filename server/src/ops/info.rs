@@ -56,12 +56,10 @@ impl Ops {
         }
     }
 
-    /// Bytes come fresh from this node's transfers where it runs the job, otherwise from the last
-    /// beat.
     fn progress(&self, job: &Job) -> ProgressInfo {
         let live = self.board.progress(job.key);
         ProgressInfo {
-            bytes: live.map_or(job.bytes, |p| p.bytes.max(job.bytes)),
+            bytes: self.received(job),
             total: live.and_then(|p| p.total).or(job.request.file_size),
             attempt: job.progress.attempt,
             title: job.request.title.clone(),
@@ -76,5 +74,11 @@ impl Ops {
             deadline: job.deadline.seconds(),
             rescues: job.progress.rescues,
         }
+    }
+
+    /// Bytes come fresh from this node's transfers where it runs the job, otherwise from the last
+    /// beat.
+    pub(super) fn received(&self, job: &Job) -> u64 {
+        self.board.progress(job.key).map_or(job.bytes, |p| p.bytes.max(job.bytes))
     }
 }

@@ -1,18 +1,21 @@
 //! `ListUrlUploadJobs`, an operation of ours: a page of the account's jobs, newest first.
 
+use std::collections::HashMap;
+
 use wire::action::ListUrlUploadJobs;
 use wire::code::Fault;
-use wire::reply::{ListUrlUploadJobsReply, Reply};
+use wire::reply::{ListUrlUploadJobsReply, Reply, UrlUploadInfo};
 
 use super::{Ops, store_fault};
-use crate::domain::account::AccountId;
+use crate::domain::account::Subject;
 use crate::domain::job::StateKind;
+use crate::domain::time::Timestamp;
 use crate::store::PageRequest;
 
 impl Ops {
     pub(super) async fn list_url_upload_jobs(
         &self,
-        account: AccountId,
+        subject: &Subject,
         request: ListUrlUploadJobs,
     ) -> Result<Reply, Fault> {
         let before = match &request.next_token {
@@ -26,13 +29,17 @@ impl Ops {
         states.sort_unstable();
         states.dedup();
         let page = PageRequest {
-            account: Some(account),
+            account: subject.account(),
             states,
+            fault: request.error_code,
+            url_contains: request.upload_url,
+            since: request.start_time.map(Timestamp::from_seconds),
+            until: request.end_time.map(Timestamp::from_seconds),
             before,
             limit: request.page_size,
-            ..PageRequest::default()
         };
         let page = self.store.job_page(page).await.map_err(store_fault)?;
+        let names = if subject.all { self.account_names().await? } else { HashMap::new() };
         let wanted = |status: &str| {
             request.statuses.is_empty() || request.statuses.iter().any(|s| s == status)
         };
@@ -40,7 +47,10 @@ impl Ops {
             .jobs
             .into_iter()
             .filter(|job| wanted(job.wire_status()))
-            .map(|job| self.info(job, true))
+            .map(|job| {
+                let account = names.get(&job.account).cloned();
+                UrlUploadInfo { account, ..self.info(job, true) }
+            })
             .collect();
         let next_token = page.next.map(|key| self.codec.job_id(key));
         Ok(Reply::ListUrlUploadJobs(ListUrlUploadJobsReply { infos, next_token }))

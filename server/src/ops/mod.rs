@@ -10,20 +10,36 @@ use wire::code::{Code, Fault};
 use wire::reply::Reply;
 
 use crate::api::media::PlayUrls;
+use crate::api::records::Records;
 use crate::blob::spool::Spool;
 use crate::domain::account::Subject;
 use crate::domain::id::IdCodec;
 use crate::door::Clock;
+use crate::door::vault::Vault;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::board::Board;
 
+mod access_keys;
+mod accounts;
+mod attempts;
 mod cancel_url_upload_jobs;
+mod console_session;
+mod get_configuration;
 mod get_play_info;
+mod get_request_record;
+mod get_upload_statistics;
 mod get_url_upload_infos;
 mod info;
 mod list_url_upload_jobs;
+mod node;
 mod upload_media_by_url;
+
+#[cfg(test)]
+mod for_tests;
+
+pub use get_upload_statistics::Answers;
+pub use node::NodeFacts;
 
 /// What operations work with.
 #[derive(Debug)]
@@ -39,6 +55,13 @@ pub struct Ops {
     /// Wakes the claim loop after a submission.
     pub wake: Arc<Notify>,
     pub rules: Rules,
+    /// The newest requests.
+    pub records: Arc<Records>,
+    /// Seals secrets of new access keys, and tickets.
+    pub vault: Vault,
+    pub node: NodeFacts,
+    /// Statistics answered a moment ago.
+    pub answers: Answers,
 }
 
 /// The configured numbers that operations judge by.
@@ -71,28 +94,19 @@ impl Ops {
             Request::GetUrlUploadInfos(r) => self.get_url_upload_infos(account, r).await,
             Request::CancelUrlUploadJobs(r) => self.cancel_url_upload_jobs(account, r).await,
             Request::GetPlayInfo(r) => self.get_play_info(account, r).await,
-            Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(account, r).await,
-            Request::GetUploadStatistics(_)
-            | Request::GetRequestRecord(_)
-            | Request::ListAccounts
-            | Request::CreateAccount(_)
-            | Request::UpdateAccount(_)
-            | Request::ListAccessKeys
-            | Request::CreateAccessKey(_)
-            | Request::UpdateAccessKey(_)
-            | Request::DeleteAccessKey(_)
-            | Request::GetConfiguration
-            | Request::CreateConsoleSession => Err(Fault::new(Code::ServiceUnavailable)),
+            Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(subject, r).await,
+            Request::GetUploadStatistics(r) => self.get_upload_statistics(subject, r).await,
+            Request::GetRequestRecord(r) => self.get_request_record(subject, r).await,
+            Request::ListAccounts => self.list_accounts(subject).await,
+            Request::CreateAccount(r) => self.create_account(subject, r).await,
+            Request::UpdateAccount(r) => self.update_account(subject, r).await,
+            Request::ListAccessKeys => self.list_access_keys(subject).await,
+            Request::CreateAccessKey(r) => self.create_access_key(subject, r).await,
+            Request::UpdateAccessKey(r) => self.update_access_key(subject, r).await,
+            Request::DeleteAccessKey(r) => self.delete_access_key(subject, r).await,
+            Request::GetConfiguration => self.get_configuration(subject),
+            Request::CreateConsoleSession => self.create_console_session(subject),
         }
-    }
-
-    /// Redeems a console ticket: the id of the access key that it signs in as.
-    ///
-    /// # Errors
-    /// `Forbidden.RAM` when it is not one of ours, expired, or redeemed before.
-    #[expect(clippy::unused_async, reason = "asks the store soon")]
-    pub async fn redeem_ticket(&self, _ticket: &str) -> Result<String, Fault> {
-        Err(Fault::new(Code::ServiceUnavailable))
     }
 }
 

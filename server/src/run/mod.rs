@@ -1,6 +1,7 @@
 //! Running and stopping: named tasks, the two stages of a stop, and the page on which a node is
 //! put together.
 
+pub mod backup;
 pub mod first_key;
 pub mod serve;
 pub mod stop;

@@ -11,38 +11,43 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use wire::reply::{SettingInfo, StorageInfo};
 
 use super::first_key::{self, FirstKey, FirstKeyError};
 use super::stop::Stop;
 use super::tasks::Tasks;
 use crate::api::auth::Authenticator;
 use crate::api::media::{MediaDeps, PlayUrls};
+use crate::api::records::Records;
 use crate::api::throttle::Throttle;
 use crate::api::{self, Api};
 use crate::blob::spool::Spool;
 use crate::blob::{BlobError, Blobs, LocalBlobs};
 use crate::config::Config;
+use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
-use crate::ops::{Ops, Rules};
+use crate::ops::{Answers, NodeFacts, Ops, Rules};
 use crate::probe::ProbeSettings;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::process::Rate;
 use crate::web::console::Console;
 use crate::worker::board::Board;
 use crate::worker::pace::Pace;
 use crate::worker::{WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
-const LOCK_FILE: &str = "haulage.lock";
-const DATABASE_FILE: &str = "haulage.db";
+pub(super) const LOCK_FILE: &str = "haulage.lock";
+pub(super) const DATABASE_FILE: &str = "haulage.db";
 /// Where bytes land first, and where local objects live, in the data directory.
 const SPOOL_DIR: &str = "spool";
-const OBJECTS_DIR: &str = "objects";
+pub(super) const OBJECTS_DIR: &str = "objects";
 /// After an abort, tasks have this long to hand their jobs back.
 const ABORT_GRACE: Duration = Duration::from_secs(5);
 
@@ -160,17 +165,25 @@ impl Drop for Node {
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub async fn start(config: Config) -> Result<Node, StartError> {
+pub async fn start(loaded: Loaded) -> Result<Node, StartError> {
     let program = std::env::current_exe().map_err(StartError::Threads)?;
-    start_as(config, program).await
+    launch(loaded.config, &loaded.in_force, program).await
 }
 
 /// As [`start`], where this process is not the `haulage` program (tests): `program` is, and is
-/// started as the probe's child.
+/// started as the probe's child. `GetConfiguration` shows nothing then.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartError> {
+    launch(config, &[], program).await
+}
+
+async fn launch(
+    config: Config,
+    in_force: &[InForce],
+    program: PathBuf,
+) -> Result<Node, StartError> {
     let lock = take_data_dir(&config.data_dir)?;
     let clock = Clock::System;
     let vault = Vault::open(&config.data_dir).map_err(StartError::MasterKey)?;
@@ -189,12 +202,17 @@ pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartErr
     let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
     recover(store.as_ref(), &spool, clock.now()).await?;
 
-    let parts = Parts { config: &config, clock, vault, store, spool, blobs, address, program };
+    let parts =
+        Parts { config: &config, in_force, clock, vault, store, spool, blobs, address, program };
     let (stop, tasks) = (Stop::new(), Tasks::new());
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(Board::new());
     let wake = Arc::new(Notify::new());
-    let shared = Shared { stop: stop.clone(), tasks: tasks.clone(), metrics, board, wake };
+    let receiving = Arc::new(Rate::default());
+    let sampler = sample(metrics.clone(), receiving.clone(), stop.clone());
+    tasks.spawn("sampler", sampler);
+    let (on_stop, on_tasks) = (stop.clone(), tasks.clone());
+    let shared = Shared { stop: on_stop, tasks: on_tasks, metrics, board, wake, receiving };
     let api = Arc::new(parts.api(&shared, &base_url));
     let worker = Arc::new(parts.worker(&shared)?);
 
@@ -223,6 +241,23 @@ pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartErr
     })
 }
 
+/// Measures how fast this node receives, once a second; 0 once it drains.
+async fn sample(metrics: Arc<Metrics>, receiving: Arc<Rate>, stop: Stop) {
+    const EVERY: Duration = Duration::from_secs(1);
+    let (mut at, mut seen) = (Instant::now(), metrics.received_bytes.get());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.draining() => break,
+        }
+        let millis = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let now = metrics.received_bytes.get();
+        receiving.set(now.saturating_sub(seen).saturating_mul(1_000) / millis);
+        (at, seen) = (Instant::now(), now);
+    }
+    receiving.set(0);
+}
+
 fn start_worker(worker: &Arc<Worker>, tasks: &Tasks, transfers: &Runtime) {
     let on = transfers.handle();
     tasks.spawn_on(on, "claims", claims::run(worker.clone()));
@@ -237,6 +272,8 @@ fn start_worker(worker: &Arc<Worker>, tasks: &Tasks, transfers: &Runtime) {
 /// What the API and the worker are made of.
 struct Parts<'a> {
     config: &'a Config,
+    /// For `GetConfiguration`.
+    in_force: &'a [InForce],
     clock: Clock,
     vault: Vault,
     store: Arc<dyn Store>,
@@ -253,6 +290,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     board: Arc<Board>,
     wake: Arc<Notify>,
+    receiving: Arc<Rate>,
 }
 
 impl Parts<'_> {
@@ -267,6 +305,7 @@ impl Parts<'_> {
         let public_url = config.public_url.clone().unwrap_or_else(|| base_url.to_owned());
         let public_url = public_url.trim_end_matches('/').to_owned();
         let play_urls = PlayUrls::new(public_url.clone(), self.vault.derive("play urls"));
+        let records = Arc::new(Records::default());
         let ops = Ops {
             store: self.store.clone(),
             codec: self.codec(),
@@ -285,6 +324,10 @@ impl Parts<'_> {
                 auth_timeout: config.auth_timeout,
                 min_free: config.min_free,
             },
+            records: records.clone(),
+            vault: self.vault.clone(),
+            node: self.facts(shared),
+            answers: Answers::default(),
         };
         Api {
             ops,
@@ -300,12 +343,41 @@ impl Parts<'_> {
             },
             spool: self.spool.clone(),
             clock: self.clock.clone(),
+            records,
             metrics: shared.metrics.clone(),
             public_url,
             console: Console::new(&self.vault, config.console_session),
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
         }
+    }
+
+    /// What an operator is shown of this node.
+    fn facts(&self, shared: &Shared) -> NodeFacts {
+        let settings = self.in_force.iter().map(|in_force| SettingInfo {
+            name: in_force.setting.name.to_owned(),
+            value: in_force.shown.clone(),
+            from: in_force.origin.to_string(),
+            doc: in_force.setting.doc.to_owned(),
+        });
+        let objects = objects_dir(self.config).unwrap_or_default();
+        NodeFacts {
+            started: self.clock.now(),
+            transfer_limit: self.config.transfers,
+            receiving: shared.receiving.clone(),
+            probe: if self.ffprobe().is_some() { "ffprobe" } else { "built-in readers" },
+            storage: vec![StorageInfo {
+                location: "default".to_owned(),
+                kind: "file".to_owned(),
+                place: objects.display().to_string(),
+            }],
+            settings: settings.collect(),
+            stop: shared.stop.clone(),
+        }
+    }
+
+    fn ffprobe(&self) -> Option<PathBuf> {
+        self.config.ffprobe.clone().or_else(|| find_program("ffprobe"))
     }
 
     fn worker(&self, shared: &Shared) -> Result<Worker, StartError> {
@@ -317,10 +389,7 @@ impl Parts<'_> {
             fetcher: Fetcher::new(settings)?,
             spool: self.spool.clone(),
             blobs: self.blobs.clone(),
-            probe: ProbeSettings::new(
-                config.ffprobe.clone().or_else(|| find_program("ffprobe")),
-                self.program.clone(),
-            ),
+            probe: ProbeSettings::new(self.ffprobe(), self.program.clone()),
             clock: self.clock.clone(),
             board: shared.board.clone(),
             metrics: shared.metrics.clone(),

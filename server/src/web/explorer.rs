@@ -8,8 +8,8 @@ use axum::response::Response;
 use http::StatusCode;
 use wire::code::{Code, explain};
 use wire::spec::{
-    self, Field, FieldKind, Kind, METADATA_FIELDS, OPERATIONS, Operation, Parameter,
-    USER_DATA_LIMITS,
+    self, COMMON_PARAMETERS, Field, FieldKind, Kind, METADATA_FIELDS, OPERATIONS, Operation,
+    Parameter, USER_DATA_LIMITS,
 };
 
 use super::{assets, page};
@@ -303,6 +303,8 @@ pub fn operation(action: &str) -> Response {
         };
         return page(StatusCode::NOT_FOUND, &template);
     };
+    // Signing sends the others; this one is for people to fill in.
+    let common = COMMON_PARAMETERS.iter().filter(|parameter| parameter.ours);
     let mut reply = Vec::new();
     reply_rows(operation.reply, 0, &mut reply);
     let template = OperationTemplate {
@@ -311,7 +313,7 @@ pub fn operation(action: &str) -> Response {
         current: operation.action,
         operation,
         version: spec::API_VERSION,
-        controls: operation.parameters.iter().map(Control::of).collect(),
+        controls: operation.parameters.iter().chain(common).map(Control::of).collect(),
         metadata: METADATA_FIELDS.iter().map(Control::of_field).collect(),
         user_data: user_data_controls(),
         reply,

@@ -128,6 +128,11 @@ impl Board {
             .collect()
     }
 
+    /// Transfers under way.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

@@ -51,7 +51,7 @@ fn modules_import_only_what_lies_below_them() {
         ("fetch", &["domain", "fetch", "config", "door", "run"]),
         ("blob", &["domain", "blob", "door"]),
         ("probe", &["domain", "probe", "door", "blob"]),
-        ("ops", &["domain", "store", "door", "blob", "worker", "api", "telemetry", "ops"]),
+        ("ops", &["domain", "store", "door", "blob", "worker", "api", "run", "telemetry", "ops"]),
         ("telemetry", &["domain", "store", "telemetry"]),
         ("web", &["web"]),
         (

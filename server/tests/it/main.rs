@@ -7,8 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod cli;
+mod deploy;
 mod disk;
 mod explorer;
 mod faults;
@@ -16,6 +18,7 @@ mod flow;
 mod harness;
 mod kill;
 mod limits;
+mod operators;
 mod play;
 mod race;
 mod readme;

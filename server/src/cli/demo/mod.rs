@@ -18,6 +18,7 @@ use super::serve::{Signals, until_stopped};
 use super::{Failure, Outcome, human};
 use crate::client::{Client, Credentials, JobInfo, Selector, UploadRequest};
 use crate::config::Config;
+use crate::config::load::Loaded;
 use crate::door::{Clock, random};
 use crate::run::serve::{Node, start};
 use crate::run::tasks::Tasks;
@@ -138,7 +139,8 @@ impl Stage {
             drain: Duration::from_secs(1),
             ..Config::default()
         };
-        let node = Box::pin(start(config)).await.map_err(|e| Failure::Cannot(e.to_string()))?;
+        let loaded = Loaded { config, in_force: Vec::new(), warnings: Vec::new() };
+        let node = Box::pin(start(loaded)).await.map_err(|e| Failure::Cannot(e.to_string()))?;
         let Some(key) = node.first_key() else {
             return Err(Failure::Cannot("the first start made no access key".to_owned()));
         };

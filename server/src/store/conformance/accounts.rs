@@ -27,6 +27,8 @@ pub(super) async fn an_account_name_is_taken_once(store: Arc<dyn Store>) {
     let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
     assert_eq!(names, ["first", "second", "First"]);
     assert_eq!((accounts[2].enabled, accounts[2].created), (true, at(5)));
+    let operators: Vec<bool> = accounts.iter().map(|account| account.operator).collect();
+    assert_eq!(operators, [true, false, false]);
 }
 
 pub(super) async fn a_key_belongs_to_an_existing_account_and_its_id_is_taken_once(
@@ -42,6 +44,7 @@ pub(super) async fn a_key_belongs_to_an_existing_account_and_its_id_is_taken_onc
 
     let (found, account) = store.key_find("K1").await.unwrap().unwrap();
     assert_eq!((found, account.id), (key("K1", bed.account), bed.account));
+    assert!(account.operator);
     assert!(store.key_find("K0").await.unwrap().is_none());
     assert!(store.key_find("k1").await.unwrap().is_none());
 

@@ -8,7 +8,9 @@ pub(in crate::store) mod bed;
 mod cancels;
 mod cells;
 mod claims;
+mod desk;
 mod nonces;
+mod pages;
 mod queries;
 mod races;
 mod submits;
@@ -82,6 +84,17 @@ suite! {
     queries::states_of_unknown_keys_are_left_out,
     queries::purge_forgets_failed_and_cancelled_records_alone,
     queries::a_closed_store_answers_closed,
+    pages::every_filter_of_a_page_leaves_the_others_out,
+    pages::a_search_without_a_hit_stops_and_goes_on,
+    desk::every_attempt_is_told_with_its_ending,
+    desk::a_worker_with_an_old_token_leaves_no_trace,
+    desk::the_newest_attempts_are_kept,
+    desk::attempts_are_forgotten_with_their_job,
+    desk::tallies_count_what_happened_in_its_minute,
+    desk::tallies_are_kept_for_two_days,
+    desk::queues_tell_who_has_something_the_largest_first,
+    desk::a_console_session_ends_by_time_by_closing_or_with_its_key,
+    desk::a_key_has_so_many_sessions_and_one_more_ends_the_oldest,
     nonces::of_a_hundred_racing_takers_exactly_one_is_first,
     nonces::a_nonce_is_used_up_for_its_window_and_its_key,
     nonces::purge_forgets_expired_nonces_and_sessions,

@@ -221,7 +221,7 @@ impl Inner {
     }
 
     /// Looks at no more than `budget` of the jobs that all filters but the URL's let through.
-    pub(in crate::store) fn page(&self, request: &PageRequest, budget: usize) -> JobPage {
+    pub(super) fn page(&self, request: &PageRequest, budget: usize) -> JobPage {
         let (first, end) = request.keys();
         let kinds = request.kinds();
         let in_range = self.jobs.range(first.min(end)..end).rev().map(|(_, record)| &record.job);

@@ -92,6 +92,12 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// A page within another budget than the usual.
+    #[cfg(test)]
+    pub(in crate::store) fn page_within(&self, request: &PageRequest, budget: usize) -> JobPage {
+        self.with(|inner| Ok(inner.page(request, budget))).expect("the store is open")
+    }
+
     fn with<T>(&self, verb: impl FnOnce(&mut Inner) -> StoreResult<T>) -> StoreResult<T> {
         let mut inner = self.0.lock().expect("no verb panics while it holds the store");
         if inner.closed { Err(StoreError::Closed) } else { verb(&mut inner) }

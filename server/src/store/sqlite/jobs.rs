@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::writer::Write;
 use super::{row, sql};
 use crate::domain::account::AccountId;
+use crate::domain::attempt::Ending;
 use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::Job;
@@ -14,7 +15,8 @@ use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, Outcome, Retention, day, nonces,
+    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Counted, Finish, Outcome, Retention,
+    TALLIES_KEPT, day, nonces,
 };
 
 /// An account in the rounds of a claim.
@@ -128,21 +130,47 @@ fn fenced(db: &Connection, statement: &str, values: impl Params) -> Result<Finis
     Ok(if changed == 0 { Finish::Superseded } else { Finish::Recorded })
 }
 
+/// Writes down the attempt that the next statement ends, under the same fence; the bytes it
+/// received, or `None` when the lease is gone.
+fn end_attempt(
+    db: &Connection,
+    claim: &Claim,
+    ending: Ending,
+    fault: Option<&JobFault>,
+    size: Option<u64>,
+    now: Timestamp,
+) -> Result<Option<u64>, Failure> {
+    let (key, token) = (claim.job().key.0, claim.token().0);
+    let code = fault.map(|fault| fault.class.code());
+    let message = fault.map(|fault| &fault.message);
+    let size = size.map(row::count);
+    let values = params![key, token, now.0, ending as i64, size, code, message];
+    let mut statement = db.prepare_cached(sql::ATTEMPT_END)?;
+    let bytes: Option<i64> = statement.query_row(values, |row| row.get(0)).optional()?;
+    Ok(bytes.map(i64::unsigned_abs))
+}
+
 pub(super) fn hand_back(
     write: &mut Write<'_>,
     claim: &Claim,
     now: Timestamp,
 ) -> Result<Finish, Failure> {
+    end_attempt(write.db, claim, Ending::HandedBack, None, None, now)?;
     fenced(write.db, sql::HAND_BACK, [claim.job().key.0, claim.token().0, now.0])
 }
 
 pub(super) fn retry_later(
     write: &mut Write<'_>,
     claim: &Claim,
-    _fault: &JobFault,
+    fault: &JobFault,
     due: Timestamp,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Result<Finish, Failure> {
+    let bytes = end_attempt(write.db, claim, Ending::PutOff, Some(fault), None, now)?;
+    if let Some(bytes) = bytes {
+        let what = Counted::PutOff(fault.class.code().to_owned());
+        write.counts.add(now, claim.job().account, what, 1, bytes);
+    }
     fenced(write.db, sql::RETRY_LATER, [claim.job().key.0, claim.token().0, due.0])
 }
 
@@ -152,21 +180,32 @@ pub(super) fn finish(
     outcome: &Outcome,
     now: Timestamp,
 ) -> Result<Finish, Failure> {
-    let (key, token) = (claim.job().key.0, claim.token().0);
-    match outcome {
+    let (ending, fault, size) = match outcome {
+        Outcome::Failure(fault) => (Ending::Failed, Some(fault), None),
+        Outcome::Success { object, .. } => (Ending::Succeeded, None, Some(object.size)),
+    };
+    let Some(bytes) = end_attempt(write.db, claim, ending, fault, size, now)? else {
+        return Ok(Finish::Superseded);
+    };
+    let job = claim.job();
+    let (key, token) = (job.key.0, claim.token().0);
+    let (counted, finish) = match outcome {
         Outcome::Failure(fault) => {
-            let values = params![key, token, now.0, fault.class.code(), fault.message];
-            fenced(write.db, sql::FAIL, values)
+            let code = fault.class.code();
+            let values = params![key, token, now.0, code, fault.message];
+            (Counted::Failed(code.to_owned()), fenced(write.db, sql::FAIL, values)?)
         }
         Outcome::Success { facts, object } => {
             let size = row::count(object.size);
             let finish = fenced(write.db, sql::SUCCEED, [key, token, now.0, size])?;
             if finish == Finish::Recorded {
-                insert_media(write.db, claim.job(), facts, object, now)?;
+                insert_media(write.db, job, facts, object, now)?;
             }
-            Ok(finish)
+            (Counted::Succeeded, finish)
         }
-    }
+    };
+    write.counts.end(now, job.account, counted, bytes, job.created);
+    Ok(finish)
 }
 
 fn insert_media(
@@ -218,7 +257,9 @@ pub(super) fn expire(
     everything: bool,
 ) -> Result<usize, Failure> {
     let ended_by = if everything { i64::MAX } else { now.0 };
-    Ok(write.db.prepare_cached(sql::EXPIRE)?.execute([now.0, ended_by, row::count(limit)])?)
+    let values = [now.0, ended_by, row::count(limit)];
+    write.db.prepare_cached(sql::ATTEMPTS_EXPIRE)?.execute(values)?;
+    Ok(write.db.prepare_cached(sql::EXPIRE)?.execute(values)?)
 }
 
 pub(super) fn cancel(
@@ -229,21 +270,26 @@ pub(super) fn cancel(
 ) -> Result<Vec<CancelVerdict>, Failure> {
     match by {
         CancelBy::Keys(keys) => {
-            keys.iter().map(|key| cancel_key(write.db, account, *key, now)).collect()
+            keys.iter().map(|key| cancel_key(write, account, *key, now)).collect()
         }
         CancelBy::Urls(urls) => {
-            urls.iter().map(|url| cancel_url(write.db, account, url, now)).collect()
+            urls.iter().map(|url| cancel_url(write, account, url, now)).collect()
         }
     }
 }
 
 fn cancel_key(
-    db: &Connection,
+    write: &mut Write<'_>,
     account: AccountId,
     key: Key,
     now: Timestamp,
 ) -> Result<CancelVerdict, Failure> {
-    if db.prepare_cached(sql::CANCEL)?.execute([key.0, account.0, now.0])? > 0 {
+    let db = write.db;
+    let mut statement = db.prepare_cached(sql::CANCEL)?;
+    let created: Option<i64> =
+        statement.query_row([key.0, account.0, now.0], |row| row.get(0)).optional()?;
+    if let Some(created) = created {
+        write.counts.end(now, account, Counted::Canceled, 0, Timestamp(created));
         return Ok(CancelVerdict::Canceled(vec![key]));
     }
     let mut statement = db.prepare_cached(sql::STATE_OF)?;
@@ -256,15 +302,20 @@ fn cancel_key(
 }
 
 fn cancel_url(
-    db: &Connection,
+    write: &mut Write<'_>,
     account: AccountId,
     url: &SourceUrl,
     now: Timestamp,
 ) -> Result<CancelVerdict, Failure> {
+    let db = write.db;
     let (hash, text) = (url.hash64(), url.expose());
     let mut statement = db.prepare_cached(sql::CANCEL_URL)?;
-    let rows = statement.query_map(params![account.0, hash, text, now.0], |row| row.get(0))?;
-    let mut canceled = rows.map(|key| key.map(Key)).collect::<Result<Vec<Key>, _>>()?;
+    let mut rows = statement.query(params![account.0, hash, text, now.0])?;
+    let mut canceled = Vec::new();
+    while let Some(row) = rows.next()? {
+        canceled.push(Key(row.get(0)?));
+        write.counts.end(now, account, Counted::Canceled, 0, Timestamp(row.get(1)?));
+    }
     if !canceled.is_empty() {
         canceled.sort_unstable();
         return Ok(CancelVerdict::Canceled(canceled));
@@ -287,6 +338,8 @@ pub(super) fn purge(write: &mut Write<'_>, retention: &Retention) -> Result<usiz
     let nonces = run(sql::FORGET_NONCES, nonces::forgettable_before(*now).0)?;
     let sessions = run(sql::FORGET_SESSIONS, now.0)?;
     let jobs = run(sql::FORGET_JOBS, records_before.0)?;
+    let tallies = run(sql::FORGET_TALLIES, (*now - TALLIES_KEPT).0)?;
+    let console = run(sql::FORGET_CONSOLE, now.0)?;
     write.db.prepare_cached(sql::FORGET_QUOTAS)?.execute([day::number(*now)])?;
-    Ok(nonces + sessions + jobs)
+    Ok(nonces + sessions + jobs + tallies + console)
 }

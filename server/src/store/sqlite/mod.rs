@@ -9,10 +9,13 @@
 //! statement that claims.
 
 mod accounts;
+mod backup;
 mod connect;
+mod counts;
 mod desk;
 mod failure;
 mod jobs;
+mod pages;
 mod queries;
 mod readers;
 mod row;
@@ -28,6 +31,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+pub use self::backup::KnownObject;
 pub use self::connect::Inspection;
 use self::connect::Place;
 use self::failure::Failure;
@@ -36,8 +40,8 @@ use self::writer::Writer;
 use super::nonces::{self, Nonces};
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, Retention, Stats, Store, StoreError, StoreResult,
-    Submission, Submitted,
+    Nonce, NonceUse, Outcome, PageRequest, Retention, SEARCH_BUDGET, Stats, Store, StoreError,
+    StoreResult, Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
@@ -245,7 +249,7 @@ impl Store for SqliteStore {
     }
 
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage> {
-        self.readers.read(move |db| queries::page(db, &request)).await
+        self.readers.read(move |db| pages::page(db, &request, SEARCH_BUDGET)).await
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {

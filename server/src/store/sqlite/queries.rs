@@ -12,7 +12,7 @@ use crate::domain::job::{Job, StateKind, Token};
 use crate::domain::media::{Media, MediaFacts, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
-use crate::store::{INFOS_LIMIT, JobPage, MediaLookup, MediaRef, PageRequest, Stats};
+use crate::store::{INFOS_LIMIT, MediaLookup, MediaRef, Stats};
 
 pub(super) fn infos_by_id(
     db: &Connection,
@@ -49,34 +49,6 @@ pub(super) fn infos_by_url(
         out.push(jobs);
     }
     Ok(out)
-}
-
-/// Merges the newest of each wanted state: a rare state is found without reading the others.
-pub(super) fn page(db: &Connection, request: &PageRequest) -> Result<JobPage, Failure> {
-    let Some(account) = request.account else {
-        return Err(row::corrupt("lists of all accounts are not there yet"));
-    };
-    let before = request.keys().1.0;
-    let states = request.kinds();
-    // One more than asked for shows whether there is more.
-    let most = request.limit.saturating_add(1);
-    let mut keys: Vec<i64> = Vec::new();
-    let mut statement = db.prepare_cached(sql::PAGE_KEYS)?;
-    for state in states {
-        let values = params![account.0, state as i64, before, row::count(most)];
-        for key in statement.query_map(values, |row| row.get(0))? {
-            keys.push(key?);
-        }
-    }
-    keys.sort_unstable_by(|a, b| b.cmp(a));
-    let more = keys.len() > request.limit;
-    keys.truncate(request.limit);
-    let mut statement = db.prepare_cached(sql::JOB_BY_KEY)?;
-    let mut jobs = Vec::with_capacity(keys.len());
-    for key in keys {
-        jobs.extend(statement.query_and_then([key], row::job)?.next().transpose()?);
-    }
-    Ok(JobPage { next: jobs.last().filter(|_| more).map(|job| job.key), jobs })
 }
 
 pub(super) fn states(

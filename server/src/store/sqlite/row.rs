@@ -4,12 +4,14 @@ use rusqlite::Row;
 
 use super::failure::Failure;
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::attempt::{Attempt, Ending};
 use crate::domain::fault::{FaultClass, JobFault};
 use crate::domain::id::Key;
 use crate::domain::job::{Job, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
+use crate::store::{AccountQueue, ConsoleSession, Counted, Tally};
 
 pub(super) fn corrupt(what: impl std::fmt::Display) -> Failure {
     Failure::Corrupt(what.to_string())
@@ -98,6 +100,61 @@ pub(super) fn access_key(row: &Row<'_>) -> Result<AccessKey, Failure> {
         sealed_secret: row.get(2)?,
         status: if enabled { KeyStatus::Enabled } else { KeyStatus::Disabled },
         created: Timestamp(row.get(4)?),
+    })
+}
+
+pub(super) fn attempt(row: &Row<'_>) -> Result<Attempt, Failure> {
+    let ending: i64 = row.get(4)?;
+    let known = usize::try_from(ending).ok().and_then(|at| Ending::ALL.get(at).copied());
+    let ending = known.ok_or_else(|| corrupt(format_args!("{ending} is no ending")))?;
+    let fault = match (row.get::<_, Option<String>>(6)?, row.get(7)?) {
+        (Some(code), Some(message)) => {
+            let class = FaultClass::from_code(&code);
+            let class = class.ok_or_else(|| corrupt("an attempt with an unknown fault"))?;
+            Some(JobFault { class, message })
+        }
+        (_, _) => None,
+    };
+    Ok(Attempt {
+        token: Token(row.get(0)?),
+        number: small(row, 1)?,
+        started: Timestamp(row.get(2)?),
+        ended: Timestamp(row.get(3)?),
+        ending,
+        fault,
+        bytes: natural(row, 5)?,
+    })
+}
+
+pub(super) fn queue(row: &Row<'_>) -> Result<AccountQueue, Failure> {
+    Ok(AccountQueue {
+        account: AccountId(row.get(0)?),
+        pending: natural(row, 1)?,
+        running: natural(row, 2)?,
+        waiting: natural(row, 3)?,
+        oldest_ready: time(row, 4)?,
+    })
+}
+
+pub(super) fn tally(row: &Row<'_>) -> Result<Tally, Failure> {
+    let what: i64 = row.get(2)?;
+    let counted = Counted::from_parts(what, row.get(3)?);
+    Ok(Tally {
+        minute: Timestamp(row.get(0)?),
+        account: AccountId(row.get(1)?),
+        what: counted.ok_or_else(|| corrupt(format_args!("{what} is nothing that is counted")))?,
+        jobs: natural(row, 4)?,
+        bytes: natural(row, 5)?,
+        millis: natural(row, 6)?,
+    })
+}
+
+pub(super) fn session(row: &Row<'_>) -> Result<ConsoleSession, Failure> {
+    Ok(ConsoleSession {
+        hash: row.get(0)?,
+        access_key_id: row.get(1)?,
+        created: Timestamp(row.get(2)?),
+        expires: Timestamp(row.get(3)?),
     })
 }
 

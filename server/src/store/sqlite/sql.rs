@@ -17,6 +17,20 @@ macro_rules! object_columns {
     };
 }
 
+/// The keys of a page, newest first, with whether the URL has the part that is looked for; the
+/// table is not touched unless one is. The rows are taken one by one, so there is no limit.
+macro_rules! page {
+    ($index:literal $rule:literal) => {
+        concat!(
+            "SELECT key, CASE WHEN ?1 IS NULL THEN 1 ELSE instr(url, ?1) > 0 END FROM job ",
+            $index,
+            " WHERE key >= ?2 AND key < ?3 ",
+            $rule,
+            " ORDER BY key DESC"
+        )
+    };
+}
+
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)+) => {
         $($(#[$doc])* pub(super) const $name: &str = $sql;)+
@@ -51,6 +65,7 @@ statements! {
         FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = ?1";
 
     // Nonces.
+    OBJECTS_ALL = "SELECT location, object_key, size FROM media";
     NONCE_ALL = "SELECT expires, hash FROM nonce";
     NONCE_PUT = "INSERT OR IGNORE INTO nonce (expires, hash) VALUES (?1, ?2)";
 
@@ -92,6 +107,11 @@ statements! {
         WHERE key = ?1 AND token = ?2 AND state = 1";
     SUCCEED = "UPDATE job SET state = 3, lease_until = NULL, finished = ?3, bytes = ?4 \
         WHERE key = ?1 AND token = ?2 AND state = 1";
+    /// The attempt that one of these ends is written before it, fenced in the same way.
+    ATTEMPT_END = "INSERT INTO attempt (job, token, number, started, ended, ending, bytes, \
+        fault_code, fault_message) \
+        SELECT key, token, attempt, COALESCE(claimed, created), ?3, ?4, COALESCE(?5, bytes), ?6, ?7 \
+        FROM job WHERE key = ?1 AND token = ?2 AND state = 1 RETURNING bytes";
     FAIL = "UPDATE job SET state = 4, lease_until = NULL, finished = ?3, fault_code = ?4, \
         fault_message = ?5 WHERE key = ?1 AND token = ?2 AND state = 1";
     MEDIA_INSERT = concat!(
@@ -101,6 +121,11 @@ statements! {
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
          ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
     );
+    /// Before [`EXPIRE`], with the same choice of jobs.
+    ATTEMPTS_EXPIRE = "INSERT INTO attempt (job, token, number, started, ended, ending, bytes) \
+        SELECT key, token, attempt, COALESCE(claimed, created), ?1, 4, bytes \
+        FROM job INDEXED BY job_lease \
+        WHERE lease_until <= ?2 ORDER BY lease_until, key LIMIT ?3";
     EXPIRE = "UPDATE job SET state = 2, due = ?1, lease_until = NULL, \
         attempt = MAX(attempt - 1, 0), rescues = rescues + 1 \
         WHERE key IN (SELECT key FROM job INDEXED BY job_lease \
@@ -108,10 +133,10 @@ statements! {
 
     // Cancelling: `state = 0` in the WHERE clause is the whole rule.
     CANCEL = "UPDATE job SET state = 5, due = NULL, finished = ?3 \
-        WHERE key = ?1 AND account = ?2 AND state = 0";
+        WHERE key = ?1 AND account = ?2 AND state = 0 RETURNING created";
     CANCEL_URL = "UPDATE job INDEXED BY job_url_pending \
         SET state = 5, due = NULL, finished = ?4 \
-        WHERE account = ?1 AND url_hash = ?2 AND url = ?3 AND state = 0 RETURNING key";
+        WHERE account = ?1 AND url_hash = ?2 AND url = ?3 AND state = 0 RETURNING key, created";
     STATE_OF = "SELECT state FROM job WHERE key = ?1 AND account = ?2";
     NEWEST_OF_URL = "SELECT key, state FROM job INDEXED BY job_url \
         WHERE account = ?1 AND url_hash = ?2 AND url = ?3 ORDER BY key DESC LIMIT 1";
@@ -126,8 +151,12 @@ statements! {
          WHERE account = ?1 AND url_hash = ?2 AND key >= ?3 AND url = ?4 AND created >= ?5 \
          ORDER BY key DESC LIMIT ?6"
     );
-    PAGE_KEYS = "SELECT key FROM job INDEXED BY job_list \
-        WHERE account = ?1 AND state = ?2 AND key < ?3 ORDER BY key DESC LIMIT ?4";
+    PAGE_ALL = page!("" "");
+    PAGE_STATE = page!("INDEXED BY job_state" "AND state = ?4");
+    PAGE_ACCOUNT_STATE = page!("INDEXED BY job_list" "AND state = ?4 AND account = ?5");
+    PAGE_FAULT = page!("INDEXED BY job_fault" "AND fault_code = ?4");
+    PAGE_ACCOUNT_FAULT =
+        page!("INDEXED BY job_account_fault" "AND fault_code = ?4 AND account = ?5");
     JOB_BY_KEY = concat!("SELECT ", job_columns!(), " FROM job WHERE key = ?1");
     STATE_AND_TOKEN = "SELECT state, token FROM job WHERE key = ?1";
     MEDIA_FIND = concat!(
@@ -142,11 +171,45 @@ statements! {
         WHERE job.account = queue.account AND due IS NOT NULL) AS at \
         FROM queue WHERE pending + waiting > 0)";
 
+    // The desk.
+    ATTEMPTS = "SELECT token, number, started, ended, ending, bytes, fault_code, fault_message \
+        FROM attempt WHERE job = ?1 ORDER BY token";
+    QUEUES = "SELECT account, pending, running, waiting, \
+        (SELECT MIN(due) FROM job INDEXED BY job_ready \
+        WHERE job.account = queue.account AND due IS NOT NULL) \
+        FROM queue WHERE pending + running + waiting > 0 \
+        ORDER BY pending + running + waiting DESC, account LIMIT ?1";
+    TALLY_ADD = "INSERT INTO tally (minute, account, what, code, jobs, bytes, millis) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (minute, account, what, code) DO UPDATE \
+        SET jobs = jobs + excluded.jobs, bytes = bytes + excluded.bytes, \
+        millis = millis + excluded.millis";
+    TALLIES = "SELECT minute, account, what, code, jobs, bytes, millis FROM tally \
+        WHERE minute >= ?1 ORDER BY minute DESC, account DESC, what DESC, code DESC LIMIT ?2";
+    /// Those of one account: a loose scan of the minutes, then one seek for each.
+    TALLY_MINUTE = "SELECT minute FROM tally WHERE minute >= ?1 AND minute < ?2 \
+        ORDER BY minute DESC LIMIT 1";
+    TALLIES_OF = "SELECT minute, account, what, code, jobs, bytes, millis FROM tally \
+        WHERE minute = ?1 AND account = ?2 ORDER BY what DESC, code DESC";
+    CONSOLE_OPEN = "INSERT OR REPLACE INTO console_session (hash, access_key_id, created, expires) \
+        VALUES (?1, ?2, ?3, ?4)";
+    CONSOLE_TRIM = "DELETE FROM console_session WHERE hash IN (SELECT hash \
+        FROM console_session INDEXED BY console_session_key WHERE access_key_id = ?1 \
+        ORDER BY created DESC, hash DESC LIMIT -1 OFFSET ?2)";
+    CONSOLE_FIND = "SELECT hash, access_key_id, created, expires FROM console_session \
+        WHERE hash = ?1 AND expires > ?2";
+    CONSOLE_CLOSE = "DELETE FROM console_session WHERE hash = ?1";
+
     // Forgetting.
     FORGET_NONCES = "DELETE FROM nonce WHERE (expires, hash) IN (SELECT expires, hash FROM nonce \
         WHERE expires < ?1 ORDER BY expires, hash LIMIT ?2)";
     FORGET_SESSIONS = "DELETE FROM session WHERE (account, id) IN (SELECT account, id \
         FROM session INDEXED BY session_expires WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+    FORGET_CONSOLE = "DELETE FROM console_session WHERE hash IN (SELECT hash \
+        FROM console_session INDEXED BY console_session_expires \
+        WHERE expires <= ?1 ORDER BY expires, hash LIMIT ?2)";
+    FORGET_TALLIES = "DELETE FROM tally WHERE (minute, account, what, code) IN \
+        (SELECT minute, account, what, code FROM tally \
+        WHERE minute < ?1 ORDER BY minute, account, what, code LIMIT ?2)";
     FORGET_QUOTAS = "DELETE FROM quota WHERE day < ?1";
     FORGET_JOBS = "DELETE FROM job WHERE key IN (SELECT key FROM job INDEXED BY job_forgettable \
         WHERE state >= 4 AND finished < ?1 ORDER BY finished, key LIMIT ?2)";

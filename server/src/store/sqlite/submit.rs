@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::writer::Write;
 use super::{row, sql};
 use crate::domain::id::Key;
-use crate::store::{NewJob, Session, Submission, Submitted, day};
+use crate::store::{Counted, NewJob, Session, Submission, Submitted, day};
 
 pub(super) fn submit(write: &mut Write<'_>, submission: &Submission) -> Result<Submitted, Failure> {
     let db = write.db;
@@ -23,6 +23,9 @@ pub(super) fn submit(write: &mut Write<'_>, submission: &Submission) -> Result<S
         key = key.next(*now);
         insert(db, submission, job, key)?;
         keys.push(key);
+    }
+    if !keys.is_empty() {
+        write.counts.add(*now, *account, Counted::Accepted, keys.len(), 0);
     }
     db.prepare_cached(sql::QUOTA_COUNT)?.execute([day::number(*now), account.0])?;
     if let Some(Session { id, fingerprint, window }) = session {

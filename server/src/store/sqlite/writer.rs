@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
+use super::counts::Counts;
 use super::failure::Failure;
 use super::readers::Readers;
 use super::sql;
@@ -27,6 +28,8 @@ pub(super) struct Write<'a> {
     /// The account whose job was handed out last; 0 before the first. Of no consequence when the
     /// transaction fails, so it is not part of it.
     pub(super) turn: &'a mut i64,
+    /// What this transaction adds to the tallies.
+    pub(super) counts: Counts,
 }
 
 /// A queued change with the way back to its caller. It may run twice: again on its own when the
@@ -255,8 +258,10 @@ impl Thread {
             None => self.connection.insert(self.place.writer()?),
         };
         execute(db, sql::BEGIN_WRITE)?;
-        let mut write = Write { db, turn: &mut self.turn };
-        let ended = run_all(&mut write, batch).and_then(|()| execute(db, sql::COMMIT));
+        let mut write = Write { db, turn: &mut self.turn, counts: Counts::default() };
+        let ended = run_all(&mut write, batch)
+            .and_then(|()| write.counts.write(db))
+            .and_then(|()| execute(db, sql::COMMIT));
         if ended.is_err() && !db.is_autocommit() {
             execute(db, sql::ROLLBACK)?;
         }
@@ -284,7 +289,9 @@ fn run_all(write: &mut Write<'_>, batch: &mut [Box<dyn Command>]) -> Result<(), 
                 return Err(command.failure().unwrap_or(Failure::Panicked));
             }
             execute(db, sql::UNDO)?;
+            write.counts.undo();
         }
+        write.counts.keep();
         execute(db, sql::KEEP)?;
     }
     Ok(())

@@ -7,16 +7,17 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use super::Disk;
-use crate::domain::account::AccountId;
+use crate::domain::account::{AccessKey, AccountId, KeyStatus};
 use crate::domain::id::Key;
 use crate::domain::job::{Phase, StateKind, Token};
+use crate::domain::time::Timestamp;
 use crate::store::conformance::bed::{
     Bed, at, failure, fault, new_job, referenced, retention, submission, success, url,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Beat, CancelBy, Claim, ClaimRequest, MediaRef, Nonce, NonceUse, PageRequest, Retention,
-    Session, Store, Submission, SubmitLimits,
+    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, MediaRef, Nonce, NonceUse, PageRequest,
+    Retention, Session, Store, Submission, SubmitLimits,
 };
 
 /// A call; numbers stand for accounts, URLs and jobs, taken modulo what there is.
@@ -74,10 +75,33 @@ enum Call {
         ago: u16,
     },
     Page {
-        account: bool,
+        account: Option<bool>,
         states: Vec<u8>,
+        /// What else is filtered by; a bit for each.
+        filters: u8,
         before: Option<u8>,
         limit: u8,
+    },
+    Attempts {
+        jobs: Vec<u8>,
+    },
+    Tallies {
+        account: Option<bool>,
+        ago: u16,
+    },
+    Queues,
+    OpenSession {
+        n: u8,
+        key: u8,
+        window: u16,
+    },
+    FindSession {
+        n: u8,
+        close: bool,
+    },
+    Key {
+        n: u8,
+        delete: bool,
     },
     States {
         jobs: Vec<u8>,
@@ -125,10 +149,19 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(account, jobs, ago)| Call::Infos { account, jobs, ago }),
         1 => (yes(), few(), word())
             .prop_map(|(account, urls, ago)| Call::InfosByUrl { account, urls, ago }),
-        1 => (yes(), few(), prop::option::of(byte()), 0u8..5)
-            .prop_map(|(account, states, before, limit)| {
-                Call::Page { account, states, before, limit }
+        2 => (prop::option::of(yes()), few(), byte(), prop::option::of(byte()), 0u8..5)
+            .prop_map(|(account, states, filters, before, limit)| {
+                Call::Page { account, states, filters, before, limit }
             }),
+        1 => few().prop_map(|jobs| Call::Attempts { jobs }),
+        1 => (prop::option::of(yes()), word())
+            .prop_map(|(account, ago)| Call::Tallies { account, ago }),
+        1 => Just(Call::Queues),
+        1 => (0u8..4, 0u8..3, word())
+            .prop_map(|(n, key, window)| Call::OpenSession { n, key, window }),
+        1 => (0u8..4, prop::bool::weighted(0.3))
+            .prop_map(|(n, close)| Call::FindSession { n, close }),
+        1 => (0u8..3, prop::bool::weighted(0.3)).prop_map(|(n, delete)| Call::Key { n, delete }),
         1 => few().prop_map(|jobs| Call::States { jobs }),
         1 => (yes(), byte(), some())
             .prop_map(|(account, job, reference)| Call::Media { account, job, reference }),
@@ -280,15 +313,50 @@ impl Side {
                 let urls = urls(numbers);
                 format!("{:?}", store.job_infos_by_url(account, &urls, ago(*since)).await.unwrap())
             }
-            Call::Page { account, states, before, limit } => {
+            Call::Page { account, states, filters, before, limit } => {
+                let is_set = |bit: u8| filters & (1 << bit) != 0;
                 let page = PageRequest {
-                    account: Some(self.account(*account)),
+                    account: account.map(|first| self.account(first)),
+                    fault: (filters % 5 == 0).then(|| fault().class.code().to_owned()),
+                    url_contains: is_set(1).then(|| format!("{}", filters % 4)),
+                    since: is_set(2).then(|| ago(u16::from(*filters) * 100)),
+                    until: is_set(3).then(|| ago(u16::from(*filters) * 30)),
                     states: states.iter().map(|n| StateKind::ALL[usize::from(n % 6)]).collect(),
                     before: before.map(|n| self.key(n)),
                     limit: usize::from(*limit),
-                    ..PageRequest::default()
                 };
                 format!("{:?}", store.job_page(page).await.unwrap())
+            }
+            Call::Attempts { jobs } => {
+                format!("{:?}", store.job_attempts(&self.keys(jobs)).await.unwrap())
+            }
+            Call::Tallies { account, ago: since } => {
+                let account = account.map(|first| self.account(first));
+                format!("{:?}", store.tallies(account, ago(*since)).await.unwrap())
+            }
+            Call::Queues => format!("{:?}", store.queues().await.unwrap()),
+            Call::OpenSession { n, key, window } => {
+                let session = ConsoleSession {
+                    hash: [*n; 32],
+                    access_key_id: format!("K{key}"),
+                    created: now,
+                    expires: later(*window),
+                };
+                format!("{}", store.session_open(session).await.is_ok())
+            }
+            Call::FindSession { n, close } => {
+                let found = store.session_find(&[*n; 32], now).await.unwrap();
+                let closed = *close && store.session_close(&[*n; 32]).await.unwrap();
+                format!("{found:?} {closed}")
+            }
+            Call::Key { n, delete } => {
+                let id = format!("K{n}");
+                if *delete {
+                    return format!("{}", store.key_set_status(&id, None).await.unwrap());
+                }
+                let (account, status, created) = (self.bed.other, KeyStatus::Enabled, now);
+                let key = AccessKey { id, account, sealed_secret: vec![*n], status, created };
+                format!("{}", store.key_create(key).await.unwrap())
             }
             Call::States { jobs } => {
                 format!("{:?}", store.job_states(&self.keys(jobs)).await.unwrap())
@@ -330,13 +398,22 @@ impl Side {
     async fn everything(&mut self) -> String {
         let mut out = String::new();
         for account in [true, false] {
-            let page = Call::Page { account, states: Vec::new(), before: None, limit: 255 };
-            out += &self.make(&page).await;
+            let account_too = Some(account);
+            out += &self.make(&Call::Tallies { account: account_too, ago: u16::MAX }).await;
             for n in 0..3 {
                 out += &self.make(&Call::Media { account, job: n, reference: Some(n) }).await;
             }
         }
+        let (account, states, before) = (None, Vec::new(), None);
+        out += &self.make(&Call::Page { account, states, filters: 1, before, limit: 255 }).await;
+        let store = Arc::clone(&self.bed.store);
+        out += &format!("{:?}", store.job_attempts(&self.keys).await.unwrap());
+        out += &format!("{:?}", store.tallies(None, Timestamp(0)).await.unwrap());
         out += &self.make(&Call::Stats).await;
+        out += &self.make(&Call::Queues).await;
+        for n in 0..4 {
+            out += &self.make(&Call::FindSession { n, close: false }).await;
+        }
         for value in 0..5 {
             out += &self.make(&Call::Nonce { value, window: 1 }).await;
         }

@@ -2,6 +2,8 @@
 
 mod differential;
 mod durable;
+mod migration;
+mod pages;
 mod plans;
 mod schema;
 mod writing;

@@ -40,7 +40,30 @@ const HOT: &[(&str, &str, &str)] = &[
     ("NEWEST_OF_URL", sql::NEWEST_OF_URL, "job_url (account=? AND url_hash=?)"),
     ("INFO_BY_ID", sql::INFO_BY_ID, "INTEGER PRIMARY KEY (rowid=?)"),
     ("INFOS_BY_URL", sql::INFOS_BY_URL, "job_url (account=? AND url_hash=? AND rowid>?)"),
-    ("PAGE_KEYS", sql::PAGE_KEYS, "COVERING INDEX job_list (account=? AND state=? AND rowid<?)"),
+    ("PAGE_ALL", sql::PAGE_ALL, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    ("PAGE_STATE", sql::PAGE_STATE, "INDEX job_state (state=? AND rowid>? AND rowid<?)"),
+    (
+        "PAGE_ACCOUNT_STATE",
+        sql::PAGE_ACCOUNT_STATE,
+        "INDEX job_list (account=? AND state=? AND rowid>? AND rowid<?)",
+    ),
+    ("PAGE_FAULT", sql::PAGE_FAULT, "INDEX job_fault (fault_code=? AND rowid>? AND rowid<?)"),
+    (
+        "PAGE_ACCOUNT_FAULT",
+        sql::PAGE_ACCOUNT_FAULT,
+        "INDEX job_account_fault (account=? AND fault_code=? AND rowid>? AND rowid<?)",
+    ),
+    ("ATTEMPT_END", sql::ATTEMPT_END, "INTEGER PRIMARY KEY (rowid=?)"),
+    ("ATTEMPTS_EXPIRE", sql::ATTEMPTS_EXPIRE, "INDEX job_lease (lease_until<?)"),
+    ("ATTEMPTS", sql::ATTEMPTS, "PRIMARY KEY (job=?)"),
+    ("TALLIES", sql::TALLIES, "PRIMARY KEY (minute>?)"),
+    ("TALLY_MINUTE", sql::TALLY_MINUTE, "PRIMARY KEY (minute>? AND minute<?)"),
+    ("TALLIES_OF", sql::TALLIES_OF, "PRIMARY KEY (minute=? AND account=?)"),
+    ("CONSOLE_FIND", sql::CONSOLE_FIND, "PRIMARY KEY (hash=?)"),
+    ("CONSOLE_CLOSE", sql::CONSOLE_CLOSE, "PRIMARY KEY (hash=?)"),
+    ("CONSOLE_TRIM", sql::CONSOLE_TRIM, "INDEX console_session_key (access_key_id=?)"),
+    ("FORGET_CONSOLE", sql::FORGET_CONSOLE, "INDEX console_session_expires (expires<?)"),
+    ("FORGET_TALLIES", sql::FORGET_TALLIES, "PRIMARY KEY (minute<?)"),
     ("JOB_BY_KEY", sql::JOB_BY_KEY, "INTEGER PRIMARY KEY (rowid=?)"),
     ("STATE_AND_TOKEN", sql::STATE_AND_TOKEN, "INTEGER PRIMARY KEY (rowid=?)"),
     ("MEDIA_FIND", sql::MEDIA_FIND, "INTEGER PRIMARY KEY (rowid=?)"),
@@ -68,7 +91,8 @@ async fn hot_statements_search_and_never_scan_or_sort_jobs() {
         let plan = plan.join("\n");
         assert!(plan.contains(expected), "{name} does not use {expected}:\n{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{name} sorts:\n{plan}");
-        for table in ["job", "media", "nonce", "session", "quota", "access_key"] {
+        for table in ["job", "media", "nonce", "session", "quota", "access_key", "attempt", "tally"]
+        {
             assert!(!plan.contains(&format!("SCAN {table}")), "{name} scans:\n{plan}");
         }
     }

@@ -43,23 +43,32 @@ async fn the_schema_is_the_one_we_know() {
         out += &format!("{kind} {name} on {table}({})\n", parts.join(", "));
     }
     insta::assert_snapshot!(out, @r"
+    trigger attempt_limit on attempt()
     trigger job_accepted on job()
     trigger job_final on job()
     trigger job_moved on job()
     table access_key on access_key(seq INTEGER, id TEXT, account INTEGER, sealed_secret BLOB, enabled INTEGER, created INTEGER)
-    table account on account(id INTEGER, name TEXT, enabled INTEGER, created INTEGER)
-    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT)
-    table media on media(key INTEGER, account INTEGER, created INTEGER, title TEXT, description TEXT, tags TEXT, cover_url TEXT, cate_id INTEGER, reference_id TEXT, user_data TEXT, media_type INTEGER, format TEXT, content_type TEXT, duration REAL, width INTEGER, height INTEGER, bitrate REAL, fps REAL, codec TEXT, object_key TEXT, size INTEGER, sha256 TEXT, crc64 INTEGER)
+    table account on account(id INTEGER, name TEXT, enabled INTEGER, created INTEGER, operator INTEGER)
+    table attempt on attempt(job INTEGER, token INTEGER, number INTEGER, started INTEGER, ended INTEGER, ending INTEGER, bytes INTEGER, fault_code TEXT, fault_message TEXT)
+    table console_session on console_session(hash BLOB, access_key_id TEXT, created INTEGER, expires INTEGER)
+    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT, claimed INTEGER)
+    table media on media(key INTEGER, account INTEGER, created INTEGER, title TEXT, description TEXT, tags TEXT, cover_url TEXT, cate_id INTEGER, reference_id TEXT, user_data TEXT, media_type INTEGER, format TEXT, content_type TEXT, duration REAL, width INTEGER, height INTEGER, bitrate REAL, fps REAL, codec TEXT, object_key TEXT, size INTEGER, sha256 TEXT, crc64 INTEGER, location TEXT, md5 TEXT)
     table nonce on nonce(expires INTEGER, hash BLOB)
     table queue on queue(account INTEGER, pending INTEGER, running INTEGER, waiting INTEGER)
     table quota on quota(day INTEGER, account INTEGER, calls INTEGER)
     table session on session(account INTEGER, id TEXT, fingerprint BLOB, keys TEXT, expires INTEGER)
+    table tally on tally(minute INTEGER, account INTEGER, what INTEGER, code TEXT, jobs INTEGER, bytes INTEGER, millis INTEGER)
     index access_key_account on access_key(account)
+    index console_session_expires on console_session(expires)
+    index console_session_key on console_session(access_key_id, created)
+    index job_account_fault on job(account, fault_code)
+    index job_fault on job(fault_code)
     index job_forgettable on job(finished)
     index job_lease on job(lease_until)
     index job_list on job(account, state)
     index job_ready on job(account, due)
     index job_reference on job(account, reference_id)
+    index job_state on job(state)
     index job_url on job(account, url_hash)
     index job_url_pending on job(account, url_hash)
     index session_expires on session(expires)
@@ -138,7 +147,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(db);
     let before = std::fs::read(disk.path()).unwrap();
     let error = SqliteStore::open(&disk.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 7, known: 1 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 7, known: 2 }), "{error}");
     assert_eq!(std::fs::read(disk.path()).unwrap(), before);
 }
 
@@ -185,6 +194,6 @@ fn processes_that_open_a_new_database_at_once_all_succeed() {
         let versions: i64 = db
             .query_row("SELECT COUNT(*) FROM refinery_schema_history", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(versions, 1);
+        assert_eq!(versions, 2);
     }
 }

@@ -1,0 +1,325 @@
+//! `GetUploadStatistics`, an operation of ours: the queue now, and what became of jobs in the last
+//! minutes. A page of the console asks every second or two, so answers are kept for a moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::action::GetUploadStatistics;
+use wire::code::Fault;
+use wire::reply::{
+    AccountLoad, FailureCount, GetUploadStatisticsReply, NodeInfo, Point, QueueInfo, Reply,
+};
+
+use super::{Ops, store_fault};
+use crate::domain::account::{AccountId, Subject};
+use crate::domain::time::Timestamp;
+use crate::store::{AccountQueue, Counted, Tally};
+use crate::telemetry::process::resident_bytes;
+
+/// Most points of one answer.
+const POINTS: u32 = 60;
+/// An answer about an hour is kept for this long, one about more hours for as many times that.
+const TRUST: Duration = Duration::from_secs(1);
+/// Answers kept at once; above it the memory starts anew.
+const ANSWERS_KEPT: usize = 256;
+const MINUTE_MS: i64 = 60_000;
+
+/// What was answered a moment ago.
+#[derive(Debug, Default)]
+pub struct Answers(Mutex<HashMap<Question, (Instant, Arc<Counts>)>>);
+
+/// Who asked about what: `None` is every account.
+type Question = (Option<AccountId>, u32);
+
+/// An answer, but for what only operators see.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    queue: QueueInfo,
+    points: Vec<Point>,
+    failures: Vec<FailureCount>,
+    accounts: Vec<AccountLoad>,
+}
+
+impl Ops {
+    pub(super) async fn get_upload_statistics(
+        &self,
+        subject: &Subject,
+        request: GetUploadStatistics,
+    ) -> Result<Reply, Fault> {
+        let question = (subject.account(), request.minutes);
+        let counts = match self.answers.recent(question) {
+            Some(counts) => counts,
+            None => {
+                let counts = Arc::new(self.counts(question).await?);
+                self.answers.keep(question, counts.clone());
+                counts
+            }
+        };
+        let Counts { queue, points, failures, accounts } = (*counts).clone();
+        Ok(Reply::GetUploadStatistics(GetUploadStatisticsReply {
+            queue,
+            points,
+            failures,
+            accounts,
+            node: subject.operator.then(|| self.node_info()),
+        }))
+    }
+
+    async fn counts(&self, (account, minutes): Question) -> Result<Counts, Fault> {
+        let now = self.clock.now();
+        let span = Span::of(now, minutes);
+        let tallies = self.store.tallies(account, span.start).await.map_err(store_fault)?;
+        let mut queues = self.store.queues().await.map_err(store_fault)?;
+        queues.retain(|queue| account.is_none_or(|account| account == queue.account));
+        let names = self.account_names().await?;
+        let mut loads = loads(&queues, &tallies, now);
+        if let Some(account) = account {
+            loads.entry(account).or_default();
+        }
+        let accounts = loads.into_iter().map(|(id, load)| AccountLoad {
+            account: names.get(&id).cloned().unwrap_or_default(),
+            ..load
+        });
+        Ok(Counts {
+            queue: sum(&queues, now),
+            points: span.points(&tallies),
+            failures: failures(&tallies),
+            accounts: accounts.collect(),
+        })
+    }
+
+    fn node_info(&self) -> NodeInfo {
+        let node = &self.node;
+        NodeInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            start_time: node.started.seconds(),
+            running_transfers: self.board.len() as u64,
+            transfer_limit: node.transfer_limit as u64,
+            receiving_bytes_per_second: node.receiving.get(),
+            free_bytes: self.spool.free_bytes().unwrap_or(0),
+            min_free_bytes: self.rules.min_free,
+            memory_bytes: resident_bytes(),
+            probe: node.probe.to_owned(),
+            draining: node.stop.is_draining(),
+            storage: node.storage.clone(),
+        }
+    }
+}
+
+impl Answers {
+    fn recent(&self, question: Question) -> Option<Arc<Counts>> {
+        let trust = TRUST * question.1.div_ceil(60);
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, counts) = answers.get(&question)?;
+        (at.elapsed() < trust).then(|| counts.clone())
+    }
+
+    fn keep(&self, question: Question, counts: Arc<Counts>) {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= ANSWERS_KEPT {
+            answers.clear();
+        }
+        answers.insert(question, (Instant::now(), counts));
+    }
+}
+
+/// The minutes asked for, in groups of the same length; the last one is the minute of now.
+struct Span {
+    start: Timestamp,
+    /// Minutes of one point.
+    step: u32,
+    points: u32,
+}
+
+impl Span {
+    fn of(now: Timestamp, minutes: u32) -> Self {
+        let step = minutes.div_ceil(POINTS).max(1);
+        let points = minutes.div_ceil(step);
+        let this_minute = now.0.div_euclid(MINUTE_MS);
+        let first = this_minute - i64::from(points * step) + 1;
+        Self { start: Timestamp(first * MINUTE_MS), step, points }
+    }
+
+    fn points(&self, tallies: &[Tally]) -> Vec<Point> {
+        let length = i64::from(self.step) * MINUTE_MS;
+        let mut millis = vec![0_u64; self.points as usize];
+        let mut points: Vec<Point> = (0..i64::from(self.points))
+            .map(|at| Timestamp(self.start.0 + at * length))
+            .map(|time| Point { time: time.seconds(), ..Point::default() })
+            .collect();
+        for tally in tallies {
+            // A tally of the future (the clock was set back) counts as of now.
+            let place = (tally.minute.0 - self.start.0).div_euclid(length).max(0);
+            let place = usize::try_from(place).unwrap_or(usize::MAX).min(points.len() - 1);
+            let point = &mut points[place];
+            match tally.what {
+                Counted::Accepted => point.accepted += tally.jobs,
+                Counted::Succeeded => {
+                    point.succeeded += tally.jobs;
+                    point.bytes += tally.bytes;
+                    millis[place] += tally.millis;
+                }
+                Counted::Failed(_) => point.failed += tally.jobs,
+                Counted::Canceled => point.canceled += tally.jobs,
+                Counted::PutOff(_) => point.put_off += tally.jobs,
+            }
+        }
+        for (point, millis) in points.iter_mut().zip(millis) {
+            point.seconds = mean_seconds(millis, point.succeeded);
+        }
+        points
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a mean for people needs no 53 bits")]
+fn mean_seconds(millis: u64, jobs: u64) -> f64 {
+    if jobs == 0 { 0.0 } else { millis as f64 / jobs as f64 / 1_000.0 }
+}
+
+/// How long the longest has waited; `None` while nothing is ready.
+fn ready_seconds(oldest: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+    oldest.filter(|oldest| *oldest <= now).map(|oldest| now.since(oldest).as_secs())
+}
+
+fn sum(queues: &[AccountQueue], now: Timestamp) -> QueueInfo {
+    let total = |of: fn(&AccountQueue) -> u64| queues.iter().map(of).sum();
+    let oldest = queues.iter().filter_map(|queue| queue.oldest_ready).min();
+    QueueInfo {
+        pending: total(|queue| queue.pending),
+        running: total(|queue| queue.running),
+        waiting: total(|queue| queue.waiting),
+        oldest_ready_seconds: ready_seconds(oldest, now),
+    }
+}
+
+/// Most jobs first.
+fn failures(tallies: &[Tally]) -> Vec<FailureCount> {
+    let mut by_code: BTreeMap<&str, FailureCount> = BTreeMap::new();
+    for tally in tallies {
+        let (Counted::Failed(code) | Counted::PutOff(code)) = &tally.what else { continue };
+        let count = by_code.entry(code).or_default();
+        match tally.what {
+            Counted::Failed(_) => count.jobs += tally.jobs,
+            Counted::PutOff(_) => count.put_off += tally.jobs,
+            Counted::Accepted | Counted::Succeeded | Counted::Canceled => {}
+        }
+    }
+    let mut counts: Vec<FailureCount> = by_code
+        .into_iter()
+        .map(|(code, count)| FailureCount { error_code: code.to_owned(), ..count })
+        .collect();
+    counts.sort_by_key(|count| std::cmp::Reverse((count.jobs, count.put_off)));
+    counts
+}
+
+/// What each account has in the queue and what became of its jobs; names are filled in later.
+fn loads(
+    queues: &[AccountQueue],
+    tallies: &[Tally],
+    now: Timestamp,
+) -> BTreeMap<AccountId, AccountLoad> {
+    let mut loads: BTreeMap<AccountId, AccountLoad> = BTreeMap::new();
+    for queue in queues {
+        let load = loads.entry(queue.account).or_default();
+        load.pending = queue.pending;
+        load.running = queue.running;
+        load.waiting = queue.waiting;
+        load.oldest_ready_seconds = ready_seconds(queue.oldest_ready, now);
+    }
+    for tally in tallies {
+        let load = loads.entry(tally.account).or_default();
+        match tally.what {
+            Counted::Succeeded => {
+                load.succeeded += tally.jobs;
+                load.bytes += tally.bytes;
+            }
+            Counted::Failed(_) => load.failed += tally.jobs,
+            Counted::Accepted | Counted::Canceled | Counted::PutOff(_) => {}
+        }
+    }
+    loads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000 * MINUTE_MS + 12_345);
+
+    fn tally(minute: i64, account: i64, what: Counted, jobs: u64) -> Tally {
+        let minute = Timestamp(minute * MINUTE_MS);
+        let account = AccountId(account);
+        Tally { minute, account, what, jobs, bytes: 10 * jobs, millis: 3_000 * jobs }
+    }
+
+    #[test]
+    fn points_are_evenly_spaced_at_most_sixty_and_end_with_this_minute() {
+        for (minutes, step, count) in
+            [(5, 1, 5), (60, 1, 60), (61, 2, 31), (100, 2, 50), (2_880, 48, 60)]
+        {
+            let points = Span::of(NOW, minutes).points(&[]);
+            assert_eq!(points.len(), count, "{minutes}");
+            assert!(points.windows(2).all(|two| two[1].time - two[0].time == step * 60));
+            let end = points[count - 1].time + step * 60;
+            assert_eq!(end, 1_001 * 60, "{minutes}: up to the end of this minute");
+        }
+    }
+
+    #[test]
+    fn a_tally_counts_in_the_point_of_its_minute() {
+        let tallies = [
+            tally(996, 1, Counted::Accepted, 7),
+            tally(996, 1, Counted::Succeeded, 2),
+            tally(996, 2, Counted::Succeeded, 2),
+            tally(1_000, 1, Counted::Failed("A".to_owned()), 1),
+            tally(1_000, 1, Counted::PutOff("B".to_owned()), 5),
+            // The clock was set back.
+            tally(1_003, 1, Counted::Canceled, 1),
+        ];
+        let points = Span::of(NOW, 5).points(&tallies);
+        let first = Point {
+            time: 996 * 60,
+            accepted: 7,
+            succeeded: 4,
+            bytes: 40,
+            seconds: 3.0,
+            ..Point::default()
+        };
+        let last =
+            Point { time: 1_000 * 60, failed: 1, put_off: 5, canceled: 1, ..Point::default() };
+        assert_eq!((&points[0], &points[4]), (&first, &last));
+        assert_eq!(points[1], Point { time: 997 * 60, ..Point::default() });
+    }
+
+    #[test]
+    fn failures_are_counted_by_code_the_most_frequent_first() {
+        let failed = |code: &str, jobs| tally(1_000, 1, Counted::Failed(code.to_owned()), jobs);
+        let put_off = |code: &str, jobs| tally(1_000, 1, Counted::PutOff(code.to_owned()), jobs);
+        let tallies =
+            [failed("A", 1), failed("B", 2), put_off("A", 9), put_off("C", 1), failed("B", 2)];
+        let counted: Vec<(String, u64, u64)> = failures(&tallies)
+            .into_iter()
+            .map(|count| (count.error_code, count.jobs, count.put_off))
+            .collect();
+        let expected = [("B", 4, 0), ("A", 1, 9), ("C", 0, 1)];
+        assert_eq!(counted, expected.map(|(code, jobs, off)| (code.to_owned(), jobs, off)));
+    }
+
+    #[test]
+    fn only_a_job_that_is_ready_has_waited() {
+        let queue = |oldest_ready| AccountQueue {
+            account: AccountId(1),
+            pending: 1,
+            running: 2,
+            waiting: 3,
+            oldest_ready,
+        };
+        let later = queue(Some(NOW + Duration::from_secs(5)));
+        let ready = queue(Some(Timestamp(NOW.0 - 7_500)));
+        assert_eq!(sum(&[later], NOW).oldest_ready_seconds, None);
+        assert_eq!(sum(&[queue(None), later, ready], NOW).oldest_ready_seconds, Some(7));
+        assert_eq!(sum(&[later, ready], NOW).waiting, 6);
+    }
+}

@@ -1,0 +1,111 @@
+//! Databases of older versions.
+
+use refinery::{Migration, Runner};
+
+use super::Disk;
+use crate::domain::account::AccountId;
+use crate::domain::attempt::Ending;
+use crate::domain::id::Key;
+use crate::domain::job::StateKind;
+use crate::domain::media::DEFAULT_LOCATION;
+use crate::domain::time::Timestamp;
+use crate::store::conformance::bed::{EVER, at, object, retention};
+use crate::store::{CancelBy, Desk, MediaLookup, MediaRef, PageRequest, Store};
+
+/// Two accounts, a job in each state (its key is its state's number plus one), and one of
+/// everything else, as version 1 wrote them.
+const ROWS_OF_VERSION_1: &str = r#"
+    INSERT INTO account (id, name, enabled, created) VALUES (3, 'first', 1, 10), (7, 'second', 0, 11);
+    INSERT INTO access_key (id, account, sealed_secret, enabled, created) VALUES ('K', 3, x'00ff', 1, 12);
+    INSERT INTO nonce (expires, hash) VALUES (9000000000000, x'000102030405060708090a0b0c0d0e0f');
+    INSERT INTO session (account, id, fingerprint, keys, expires) VALUES (3, 's', x'01', '[1]', 9000000000000);
+    INSERT INTO quota (day, account, calls) VALUES (20833, 3, 5);
+    INSERT INTO job (key, account, state, attempt, rescues, token, due, lease_until, phase, bytes,
+        created, deadline, finished, url_hash, reference_id, fault_code, fault_message, url, request)
+    VALUES
+        (1, 3, 0, 0, 0, 0, 20, NULL, 0, 0, 20, 99, NULL, 5, 'r', NULL, NULL, 'http://h/0', '{"title":"a"}'),
+        (2, 3, 1, 1, 0, 1, NULL, 50, 1, 7, 20, 99, NULL, 5, NULL, NULL, NULL, 'http://h/1', '{}'),
+        (3, 3, 2, 1, 1, 2, 60, NULL, 0, 0, 20, 99, NULL, 5, NULL, NULL, NULL, 'http://h/2', '{}'),
+        (4, 7, 3, 1, 0, 1, NULL, NULL, 4, 4096, 20, 99, 70, 5, NULL, NULL, NULL, 'http://h/3', '{}'),
+        (5, 7, 4, 1, 0, 1, NULL, NULL, 1, 3, 20, 99, 71, 5, NULL, 'URLInvalidError.Empty', 'm', 'http://h/4', '{}'),
+        (6, 7, 5, 0, 0, 0, NULL, NULL, 0, 0, 20, 99, 72, 5, NULL, NULL, NULL, 'http://h/5', '{}');
+    INSERT INTO media (key, account, created, title, media_type, format, content_type, object_key, size, sha256, crc64)
+    VALUES (4, 7, 70, 't', 0, 'mp4', 'video/mp4', 'a/4096', 4096, 'ab', -1);
+"#;
+
+fn version_1(disk: &Disk) {
+    let sql = include_str!("../migrations/V1__initial.sql");
+    let initial = Migration::unapplied("V1__initial", sql).unwrap();
+    let mut db = disk.foreign();
+    Runner::new(&[initial]).run(&mut db).unwrap();
+    db.execute_batch(ROWS_OF_VERSION_1).unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_keeps_every_row() {
+    let disk = Disk::new();
+    version_1(&disk);
+    let store = disk.open().await;
+
+    let accounts = store.account_list().await.unwrap();
+    let seen: Vec<_> =
+        accounts.iter().map(|a| (a.id.0, a.name.as_str(), a.enabled, a.operator)).collect();
+    assert_eq!(seen, [(3, "first", true, true), (7, "second", false, false)]);
+    let (key, account) = store.key_find("K").await.unwrap().unwrap();
+    assert_eq!((key.sealed_secret, account.operator), (vec![0, 255], true));
+
+    let all = PageRequest { limit: 9, ..PageRequest::default() };
+    let jobs = store.job_page(all).await.unwrap().jobs;
+    let kinds: Vec<StateKind> = jobs.iter().map(|job| job.progress.state.kind()).collect();
+    let mut expected = StateKind::ALL;
+    expected.reverse();
+    assert_eq!(kinds, expected);
+    assert!(jobs.iter().all(|job| job.claimed.is_none() && job.created == Timestamp(20)));
+    assert_eq!(jobs[5].request.title, "a");
+    for kind in StateKind::ALL {
+        let of_state = PageRequest { states: vec![kind], limit: 9, ..PageRequest::default() };
+        let found = store.job_page(of_state).await.unwrap().jobs;
+        assert_eq!(found.iter().map(|job| job.key.0).collect::<Vec<_>>(), [kind as i64 + 1]);
+    }
+    let fault = Some("URLInvalidError.Empty".to_owned());
+    let of_fault = PageRequest { fault, limit: 9, ..PageRequest::default() };
+    assert_eq!(store.job_page(of_fault).await.unwrap().jobs[0].key, Key(5));
+
+    let found = store.media_find(AccountId(7), MediaRef::Key(Key(4))).await.unwrap();
+    let MediaLookup::Stored(media) = found else { panic!("{found:?}") };
+    assert_eq!((media.object.location.as_str(), media.object.md5), (DEFAULT_LOCATION, None));
+    assert_eq!((media.object.size, media.object.crc64), (4_096, u64::MAX));
+
+    let keys: Vec<Key> = (1..=6).map(Key).collect();
+    assert_eq!(store.job_attempts(&keys).await.unwrap(), []);
+    assert_eq!(store.tallies(None, EVER).await.unwrap(), []);
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.pending, stats.running, stats.waiting), (1, 1, 1));
+    let queues = store.queues().await.unwrap();
+    assert_eq!((queues.len(), queues[0].account, queues[0].pending), (1, AccountId(3), 1));
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_works_on() {
+    let disk = Disk::new();
+    version_1(&disk);
+    let store = disk.open().await;
+    // When the running job was claimed is not known; it was not before it was accepted.
+    assert_eq!(store.job_expire(at(0), 9, true).await.unwrap(), 1);
+    let attempts = store.job_attempts(&[Key(2)]).await.unwrap().remove(0).1;
+    assert_eq!((attempts[0].started, attempts[0].ending), (Timestamp(20), Ending::Expired));
+    let by = CancelBy::Keys(vec![Key(1)]);
+    store.job_cancel_pending(AccountId(3), by, at(0)).await.unwrap();
+    assert_eq!(store.tallies(None, EVER).await.unwrap().len(), 1);
+    // The failed and the cancelled job, the session, and the newly cancelled one stays.
+    let gone = store.purge(retention(Timestamp(9_100_000_000_000), Timestamp(80))).await.unwrap();
+    assert_eq!(gone, 2 + 1 + 1 + 1, "two jobs, a nonce, a session and a tally");
+    assert_eq!(
+        store.media_object(Key(4)).await.unwrap().map(|(o, _)| o.size),
+        Some(object(4_096).size)
+    );
+    store.close().await.unwrap();
+    drop(store);
+    let again = disk.open().await;
+    assert_eq!(again.account_list().await.unwrap().len(), 2);
+}
