@@ -1,10 +1,11 @@
 //! The probe's child process.
 //!
-//! The program runs itself as `haulage probe-child MODE BYTES SECONDS WHAT FILE [PROGRAM]`. The
+//! The program runs itself as `haulage probe-child MODE BYTES SECONDS WHAT FILE PROGRAM`. The
 //! child first takes limits upon itself, then it either becomes `ffprobe` (MODE `ffprobe`, WHAT the
-//! demultiplexers, PROGRAM its path) or reads FILE itself (MODE `read`, WHAT the container). Either
-//! way it prints one JSON value and nothing else. Limits are set here rather than between fork and
-//! exec, which would need unsafe code.
+//! demultiplexers, PROGRAM its path) and prints one JSON value, or it reads the files that are
+//! named on its standard input, one after the other (MODE `serve`; see [`super::crew`]), and prints
+//! one line of JSON for each. Limits are set here rather than between fork and exec, which would
+//! need unsafe code.
 //!
 //! Limits: address space, processor time, no file may grow, few open files, no core dump, killed
 //! with its parent, wall-clock time and size of the answer. Its environment is empty. It keeps the
@@ -12,24 +13,23 @@
 //! a taken-over parser.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::io::AsyncReadExt;
 
 use super::container::Container;
 use super::reading::Reading;
-use super::{Hint, ProbeError, ProbeFailure, ProbeSettings, ffprobe, readers};
+use super::{ProbeError, ProbeFailure, ProbeSettings, crew, ffprobe, readers};
 
 /// Most bytes of an answer. ffprobe writes about 300 for each stream.
-const ANSWER_LIMIT: u64 = 256 * 1024;
+pub(super) const ANSWER_LIMIT: u64 = 256 * 1024;
 /// Open files of a child: three standard ones, the libraries while they are loaded, the medium.
 const OPEN_FILES: u64 = 64;
-/// The file cannot be read as what it seems.
-const UNREADABLE: u8 = 1;
 /// The child was called in a way it does not know.
 const USAGE: u8 = 2;
 /// ffprobe does not start; as shells say it. 127 comes from the dynamic loader as well.
@@ -47,6 +47,26 @@ pub(super) enum Answer {
     NoTool,
 }
 
+impl ProbeSettings {
+    /// A child of this program in `mode`, not yet started: its limits, an empty environment, no
+    /// standard input, an end with its owner.
+    pub(super) fn child_command(&self, mode: &str) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(&self.self_exe);
+        command
+            .arg("probe-child")
+            .arg(mode)
+            .arg(self.address_space.to_string())
+            .arg(self.cpu.as_secs().max(1).to_string())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // What parsers say about a file may quote it.
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+}
+
 /// Asks ffprobe.
 pub(super) async fn ask_ffprobe(
     settings: &ProbeSettings,
@@ -54,47 +74,13 @@ pub(super) async fn ask_ffprobe(
     container: Option<Container>,
     file: &Path,
 ) -> Result<Answer, ProbeError> {
-    let what = ffprobe::demuxers(container);
-    let arguments = ["ffprobe".as_ref(), what.as_ref(), file.as_os_str(), program.as_os_str()];
-    ask(settings, arguments, ffprobe::parse).await
-}
-
-/// Asks the readers of this program.
-pub(super) async fn ask_reader(
-    settings: &ProbeSettings,
-    container: Option<Container>,
-    hint: &Hint<'_>,
-    file: &Path,
-) -> Result<Answer, ProbeError> {
-    let Some(container) = readers::reader_for(container, hint) else {
-        return Ok(Answer::Unreadable);
-    };
-    let what = container.format(true);
-    let arguments = ["read".as_ref(), what.as_ref(), file.as_os_str(), "-".as_ref()];
-    ask(settings, arguments, |json| serde_json::from_slice(json).ok()).await
-}
-
-async fn ask(
-    settings: &ProbeSettings,
-    [mode, what, file, program]: [&OsStr; 4],
-    parse: impl FnOnce(&[u8]) -> Option<Reading>,
-) -> Result<Answer, ProbeError> {
     let start = |error| ProbeError::Failed(ProbeFailure::Start(error));
     let file = std::path::absolute(file).map_err(start)?;
-    let mut child = tokio::process::Command::new(&settings.self_exe)
-        .arg("probe-child")
-        .arg(mode)
-        .arg(settings.address_space.to_string())
-        .arg(settings.cpu.as_secs().max(1).to_string())
-        .arg(what)
+    let mut child = settings
+        .child_command("ffprobe")
+        .arg(ffprobe::demuxers(container))
         .arg(file)
         .arg(program)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        // What parsers say about a file may quote it.
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .map_err(start)?;
     let output = child.stdout.take();
@@ -116,7 +102,7 @@ async fn ask(
     };
     Ok(match status.code() {
         Some(0) if answer.len() as u64 > ANSWER_LIMIT => Answer::GaveUp,
-        Some(0) => parse(&answer).map_or(Answer::Unreadable, Answer::Reading),
+        Some(0) => ffprobe::parse(&answer).map_or(Answer::Unreadable, Answer::Reading),
         Some(code) if NO_TOOL.contains(&code) => Answer::NoTool,
         Some(_) => Answer::Unreadable,
         None => Answer::GaveUp,
@@ -133,8 +119,8 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
     else {
         return ExitCode::from(USAGE);
     };
-    if take_limits(bytes, seconds).is_err() {
-        // Without limits nothing is read.
+    // Without limits nothing is read.
+    if take_limits(bytes).is_err() || spend_at_most(seconds).is_err() {
         return ExitCode::from(USAGE);
     }
     match mode.to_str() {
@@ -146,25 +132,44 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
                 .exec();
             ExitCode::from(126)
         }
-        Some("read") => {
-            let container = Container::from_format(what);
-            let reading = container.and_then(|container| readers::read(Path::new(file), container));
-            match reading.map(|reading| serde_json::to_vec(&reading)) {
-                Some(Ok(json)) if io::stdout().write_all(&json).is_ok() => ExitCode::SUCCESS,
-                _ => ExitCode::from(UNREADABLE),
-            }
-        }
+        Some("serve") => match serve(seconds) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(USAGE),
+        },
         _ => ExitCode::from(USAGE),
     }
 }
 
+/// Reads the files that are asked for until nobody asks any more.
+fn serve(seconds_each: u64) -> io::Result<()> {
+    let mut answers = io::stdout().lock();
+    for question in io::stdin().lock().lines() {
+        let Some((container, file)) = crew::understand(&question?) else {
+            return Err(io::Error::other("not a question"));
+        };
+        spend_at_most(seconds_each)?;
+        let reading = readers::read(&file, container);
+        let mut answer = serde_json::to_vec(&reading)?;
+        answer.push(b'\n');
+        answers.write_all(&answer)?;
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+/// Ends this process when it has used this much more processor time, in seconds.
+fn spend_at_most(seconds: u64) -> rustix::io::Result<()> {
+    let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec;
+    let until = u64::try_from(used).unwrap_or(0) + seconds;
+    setrlimit(Resource::Cpu, Rlimit { current: Some(until), maximum: None })
+}
+
 /// Takes the limits upon this process, for good.
-fn take_limits(address_space: u64, cpu_seconds: u64) -> rustix::io::Result<()> {
+fn take_limits(address_space: u64) -> rustix::io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     for (resource, limit) in [
         (Resource::As, address_space),
-        (Resource::Cpu, cpu_seconds),
         (Resource::Fsize, 0),
         (Resource::Nofile, OPEN_FILES),
         (Resource::Core, 0),

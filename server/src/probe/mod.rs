@@ -10,9 +10,10 @@
 //! * A stream without a signature of its own (an MP3 after junk, an elementary stream) that a
 //!   reader recognises but is not sure of passes when extension or content type agree with it.
 //!
-//! Then the file is measured: by `ffprobe` where it is installed, otherwise by pure-Rust readers.
-//! Either runs in a child process with limits (see [`child`]), because parsers of untrusted files
-//! crash, loop and swell. A file that carries a media signature but that nobody can read is
+//! Then the file is measured: by pure-Rust readers, and by `ffprobe`, where it is installed, when
+//! they do not know the format or cannot tell all of it (ffprobe's start alone costs more than
+//! measuring a small file). Either runs in a child process with limits (see [`child`] and
+//! [`crew`]), because parsers of untrusted files crash, loop and swell. A file that carries a media signature but that nobody can read is
 //! accepted, with its measures unknown: the origin's files are not ours to judge.
 
 use std::ffi::OsString;
@@ -30,6 +31,7 @@ use crate::domain::media::{MediaFacts, MediaType};
 
 pub mod child;
 mod container;
+pub mod crew;
 mod ffprobe;
 mod playlist;
 mod readers;
@@ -70,8 +72,10 @@ pub struct ProbeSettings {
     pub cpu: Duration,
     /// Address space of one child, bytes.
     pub address_space: u64,
-    /// Children at once; each can use `address_space`.
+    /// Children at work at once; each can use `address_space`.
     pub slots: Arc<Semaphore>,
+    /// Children that read file after file.
+    pub crew: crew::Crew,
 }
 
 impl ProbeSettings {
@@ -95,6 +99,7 @@ impl ProbeSettings {
             cpu: Self::CPU,
             address_space: Self::ADDRESS_SPACE,
             slots: Arc::new(Semaphore::new(Self::SLOTS)),
+            crew: crew::Crew::default(),
         }
     }
 }
@@ -179,6 +184,20 @@ pub async fn probe(
     let slot = settings.slots.acquire().await;
     let _slot = slot.map_err(|_| ProbeError::Failed(ProbeFailure::Closed))?;
     let mut gave_up = false;
+    let mut incomplete = None;
+    let reader = readers::reader_for(container, hint);
+    // Where only a name speaks for a format, ffprobe's judgement of the bytes comes first.
+    let trusted = reader.filter(|_| container.is_some() || settings.ffprobe.is_none());
+    if let Some(reader) = trusted {
+        match settings.crew.ask(settings, reader, path).await? {
+            Answer::Reading(reading) if reading.is_complete() => {
+                return facts(container, hint, reading, size);
+            }
+            Answer::Reading(reading) => incomplete = Some(reading),
+            Answer::Unreadable | Answer::NoTool => {}
+            Answer::GaveUp => gave_up = true,
+        }
+    }
     if let Some(program) = &settings.ffprobe {
         match child::ask_ffprobe(settings, program, container, path).await? {
             Answer::Reading(reading) => return facts(container, hint, reading, size),
@@ -189,15 +208,18 @@ pub async fn probe(
             }
         }
     }
-    match child::ask_reader(settings, container, hint, path).await? {
-        Answer::Reading(reading) => return facts(container, hint, reading, size),
-        Answer::Unreadable | Answer::NoTool => {}
-        Answer::GaveUp => gave_up = true,
+    if let (None, Some(reader)) = (trusted, reader) {
+        match settings.crew.ask(settings, reader, path).await? {
+            Answer::Reading(reading) => incomplete = Some(reading),
+            Answer::Unreadable | Answer::NoTool => {}
+            Answer::GaveUp => gave_up = true,
+        }
     }
-    match container {
-        Some(container) => Ok(unknown_facts(container)),
-        None if gave_up => Err(ProbeError::Failed(ProbeFailure::Limits)),
-        None => Err(ProbeError::unrecognised()),
+    match (incomplete, container) {
+        (Some(reading), _) => facts(container, hint, reading, size),
+        (None, Some(container)) => Ok(unknown_facts(container)),
+        (None, None) if gave_up => Err(ProbeError::Failed(ProbeFailure::Limits)),
+        (None, None) => Err(ProbeError::unrecognised()),
     }
 }
 

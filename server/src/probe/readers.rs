@@ -9,6 +9,7 @@ use std::path::Path;
 
 use lofty::config::ParseOptions;
 use lofty::file::{AudioFile, FileType};
+use lofty::iff::wav::{WavFile, WavFormat};
 use matroska::{Matroska, Settings, Tracktype};
 use re_mp4::{Mp4, StsdBoxContent};
 
@@ -227,8 +228,28 @@ fn matroska_codec(id: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// The codecs of RIFF/WAVE, which ffprobe names by format, bits and byte order.
+fn wav(mut file: File, options: ParseOptions) -> Option<Reading> {
+    let file = WavFile::read_from(&mut file, options).ok()?;
+    let properties = file.properties();
+    let codec = match (properties.format(), properties.bit_depth()) {
+        (WavFormat::PCM, 8) => Some("pcm_u8".to_owned()),
+        (WavFormat::PCM, bits @ (16 | 24 | 32)) => Some(format!("pcm_s{bits}le")),
+        (WavFormat::IEEE_FLOAT, bits @ (32 | 64)) => Some(format!("pcm_f{bits}le")),
+        // RFC 2361: A-law and µ-law.
+        (WavFormat::Other(6), _) => Some("pcm_alaw".to_owned()),
+        (WavFormat::Other(7), _) => Some("pcm_mulaw".to_owned()),
+        _ => None,
+    };
+    let duration = Some(properties.duration().as_secs_f64());
+    Some(Reading { audio: true, duration, codec, ..Reading::default() })
+}
+
 fn audio(file: File, file_type: FileType) -> Option<Reading> {
     let options = ParseOptions::new().read_tags(false).read_cover_art(false);
+    if file_type == FileType::Wav {
+        return wav(file, options);
+    }
     let mut probe =
         lofty::probe::Probe::with_file_type(BufReader::new(file), file_type).options(options);
     if file_type == FileType::Opus {

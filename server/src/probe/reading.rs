@@ -33,6 +33,15 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Whether nothing is left that another reader could tell.
+    pub(super) fn is_complete(&self) -> bool {
+        let picture = self.width.is_some() && self.height.is_some() && self.fps.is_some();
+        self.duration.is_some()
+            && self.codec.is_some()
+            && (self.audio || self.video)
+            && (picture || !self.video)
+    }
+
     /// Without what cannot be true: unknown is better than wrong, and never zero.
     pub(super) fn checked(mut self) -> Self {
         self.duration = self.duration.filter(|s| *s > 0.0 && *s < DURATION_LIMIT);

@@ -112,14 +112,19 @@ fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Stands in for the `haulage` program: this test binary, told to be the child, and what the test
-/// harness prints around it taken away.
+/// harness prints around it taken away. A child that stays is answered for line by line.
 fn stand_in() -> (tempfile::TempDir, PathBuf) {
     let this = std::env::current_exe().unwrap();
     script(&format!(
         "shift\n\
          {CHILD_ARGUMENTS}=$(printf '%s\\n' \"$@\")\n\
          export {CHILD_ARGUMENTS}\n\
-         out=$('{}' --exact probe::tests::the_child --nocapture --test-threads 1)\n\
+         if [ \"$1\" = serve ]; then\n\
+         '{0}' --exact probe::tests::the_child --nocapture --test-threads 1 |\
+         sed -u -n 's/^test .* \\.\\.\\. //; /^{{/p; /^null$/p'\n\
+         exit\n\
+         fi\n\
+         out=$('{0}' --exact probe::tests::the_child --nocapture --test-threads 1)\n\
          code=$?\n\
          printf '%s' \"$out\" | sed -n 's/^test .* \\.\\.\\. {{/{{/; /^{{/,$p'\n\
          exit $code",
@@ -257,8 +262,7 @@ async fn a_reader_that_prints_too_much_is_not_listened_to_the_end() {
     let (_dir, floods) =
         script(&format!("head -c 8388608 /dev/zero && echo x > {}", through.display()));
     let settings = ProbeSettings::new(None, floods);
-    let asked =
-        child::ask_reader(&settings, Some(Container::Mp4), &hint(""), Path::new("/x")).await;
+    let asked = settings.crew.ask(&settings, Container::Mp4, Path::new("/x")).await;
     assert!(matches!(asked, Ok(Answer::GaveUp | Answer::Unreadable)), "{asked:?}");
     assert!(!through.exists(), "somebody took all of it");
 }
@@ -326,4 +330,33 @@ fn an_unsure_reader_is_believed_only_when_a_name_or_a_type_agrees() {
     assert!(matches!(refused, Err(ProbeError::NotMedia(_))), "{refused:?}");
     assert_eq!(facts(None, &hint("mp3"), unsure, 1000).unwrap().format, "mp3");
     assert_eq!(facts(None, &hint("mp4"), sure, 1000).unwrap().format, "mp3");
+}
+
+#[tokio::test]
+async fn a_child_that_stays_reads_file_after_file_and_is_replaced_when_it_dies() {
+    let (_dir, program) = stand_in();
+    // ffprobe is not asked where our own readers tell everything.
+    let (_other, never) = script("exit 99");
+    let settings = ProbeSettings::new(Some(never), program);
+    for known in SAMPLES.iter().filter(|known| known.read) {
+        let facts = probe(&sample(known.file), &hint("bin"), &settings).await.unwrap();
+        assert_eq!(facts.format, known.format, "{}", known.file);
+        assert_eq!(settings.crew.waiting(), 1, "one child, again and again: {}", known.file);
+    }
+    settings.crew.kill_waiting();
+    let facts = probe(&sample("sample.mp4"), &hint("mp4"), &settings).await.unwrap();
+    check(&SAMPLES[0], &facts);
+    assert_eq!(settings.crew.waiting(), 1);
+}
+
+#[tokio::test]
+async fn what_the_readers_cannot_tell_ffprobe_is_asked_for() {
+    let Some(ffprobe) = ffprobe_or_skip() else { return };
+    let (_dir, program) = stand_in();
+    let settings = ProbeSettings::new(Some(ffprobe), program);
+    // No reader of ours for the first two; without a frame rate in the header of the third.
+    for file in ["sample.flv", "sample.ts", "sample.webm"] {
+        let known = SAMPLES.iter().find(|known| known.file == file).unwrap();
+        check(known, &probe(&sample(file), &hint("bin"), &settings).await.unwrap());
+    }
 }

@@ -63,7 +63,10 @@ pub async fn tidy(worker: &Worker) {
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = purge.tick() => forget(worker).await,
+            _ = purge.tick() => {
+                worker.probe.crew.retire_idle();
+                forget(worker).await;
+            }
             _ = sweep.tick() => match sweep_objects(worker).await {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "objects without a job removed"),
