@@ -158,7 +158,8 @@ impl Watch {
             Ok(None) => return Look::Over,
             Err(_) => return Look::Nothing,
         };
-        let visit = Visit::of(&self.api, session, caller, &self.target);
+        let mut visit = Visit::of(&self.api, session, caller, &self.target);
+        visit.is_watching = true;
         match show(&visit).await {
             Ok(Answer::Page(StatusCode::OK, html)) => Look::Page(html),
             Ok(Answer::Page(..) | Answer::Moved(_)) | Err(_) => Look::Nothing,

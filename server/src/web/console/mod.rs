@@ -15,7 +15,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 
+use wire::code::{Code, Fault};
+
 use crate::api::Api;
+use crate::api::listen::Peer;
 
 mod accounts;
 mod advice;
@@ -59,9 +62,10 @@ pub fn routes() -> Router<Arc<Api>> {
 
 /// A page, for whoever is signed in; the sign-in page for everybody else.
 async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let source = Peer::of(&request);
     let (parts, _) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/console", |target| target.as_str());
-    match Visit::begin(&api, &parts.headers, target).await {
+    match Visit::begin(&api, &parts.headers, target, source).await {
         Ok(Some(visit)) => {
             let answered = show(&visit).await;
             page::respond(&visit, answered)
@@ -78,7 +82,17 @@ async fn act(State(api): State<Arc<Api>>, request: Request) -> Response {
         Ok(arrival) => arrival,
         Err(refusal) => return refusal,
     };
-    match Visit::begin(&api, &arrival.headers, &arrival.target).await {
+    // On a task of its own: a browser that hangs up does not tear an action in half.
+    let worker = api.clone();
+    let done = api.tasks.spawn("console action", async move { act_on(&worker, arrival).await });
+    done.await
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| page::refuse(&api, &Fault::new(Code::InternalError)))
+}
+
+async fn act_on(api: &Arc<Api>, arrival: Arrival) -> Response {
+    match Visit::begin(api, &arrival.headers, &arrival.target, arrival.source).await {
         Ok(Some(visit)) => {
             let answered = if visit.holds_token(&arrival.form) {
                 perform(&visit, &arrival.form).await
@@ -87,8 +101,8 @@ async fn act(State(api): State<Arc<Api>>, request: Request) -> Response {
             };
             page::respond(&visit, answered)
         }
-        Ok(None) => sign_in::ask(&api, &arrival.target, Some(&arrival.form)),
-        Err(fault) => page::refuse(&api, &fault),
+        Ok(None) => sign_in::ask(api, &arrival.target, Some(&arrival.form)),
+        Err(fault) => page::refuse(api, &fault),
     }
 }
 

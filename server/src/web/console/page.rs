@@ -190,6 +190,7 @@ struct TroublePage<'a> {
     trouble: &'a Words,
     /// Where the trouble may pass by itself.
     again: Option<String>,
+    request_id: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -280,7 +281,10 @@ pub(super) fn respond(visit: &Visit, answered: Answered) -> Response {
         let passes =
             matches!(words.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let again = Some(visit.target()).filter(|_| passes);
-        page(words.status, &TroublePage { frame, trouble: &words, again })
+        page(
+            words.status,
+            &TroublePage { frame, trouble: &words, again, request_id: visit.refused() },
+        )
     });
     finish(&visit.api, made)
 }

@@ -133,7 +133,8 @@ pub(super) async fn sign_out(State(api): State<Arc<Api>>, request: Request) -> R
         Ok(arrival) => arrival,
         Err(refusal) => return refusal,
     };
-    match super::visit::Visit::begin(&api, &arrival.headers, &arrival.target).await {
+    match super::visit::Visit::begin(&api, &arrival.headers, &arrival.target, arrival.source).await
+    {
         Ok(Some(visit)) if !visit.holds_token(&arrival.form) => {
             return page::respond(&visit, Err(page::Trouble::Token));
         }
