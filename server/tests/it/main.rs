@@ -10,6 +10,7 @@ mod architecture;
 mod backup;
 mod bad_input;
 mod cli;
+mod console;
 mod deploy;
 mod disk;
 mod explorer;

@@ -146,7 +146,7 @@ fn expected(job: Option<&Job>) -> Fate {
     match job {
         None => UNKNOWN,
         Some(job) if job.is_pending => {
-            Fate { tone: "good", words: "Will be cancelled", state: None, cancels: true }
+            Fate { tone: "busy", words: "Will be cancelled", state: None, cancels: true }
         }
         Some(job) => Fate {
             tone: "",

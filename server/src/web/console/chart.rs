@@ -50,6 +50,7 @@ pub(super) struct Chart {
     pub(super) times: Vec<Time>,
     pub(super) bars: Vec<Bar>,
     pub(super) segments: Vec<Segment>,
+    pub(super) dots: Vec<Dot>,
     pub(super) hits: Vec<Hit>,
     pub(super) legend: Vec<(char, &'static str)>,
 }
@@ -81,6 +82,13 @@ pub(super) struct Segment {
     pub(super) y1: String,
     pub(super) x2: String,
     pub(super) y2: String,
+    pub(super) colour: char,
+}
+
+/// A value of a line.
+pub(super) struct Dot {
+    pub(super) x: String,
+    pub(super) y: String,
     pub(super) colour: char,
 }
 
@@ -142,6 +150,7 @@ impl Plot<'_> {
             });
             at += 1.0;
         }
+        let points = self.points(place, &y);
         Chart {
             id: self.id,
             title: self.title,
@@ -150,7 +159,8 @@ impl Plot<'_> {
             rules,
             times: self.times_along(place),
             bars: self.stack(place, &y),
-            segments: self.segments(place, &y),
+            segments: self.segments(&points),
+            dots: self.dots(&points),
             hits: self.hits(place),
             legend: self.bars.iter().chain(&self.line).map(|s| (s.colour, s.name)).collect(),
             description: self.description,
@@ -195,25 +205,31 @@ impl Plot<'_> {
         bars
     }
 
-    /// From each value to the next place that has one.
-    fn segments(&self, place: f64, y: &impl Fn(f64) -> f64) -> Vec<Segment> {
-        let Some(series) = &self.line else { return Vec::new() };
-        let points: Vec<(f64, f64)> = series
-            .values
-            .iter()
-            .enumerate()
-            .filter_map(|(at, value)| Some((at as f64 * place + place / 2.0, y((*value)?))))
-            .collect();
-        let segment = |from: (f64, f64), to: (f64, f64)| Segment {
-            x1: percent(from.0),
-            y1: number(from.1),
-            x2: percent(to.0),
-            y2: number(to.1),
-            colour: series.colour,
+    /// The values of the line: across in percent, down in pixels.
+    fn points(&self, place: f64, y: &impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        let values = self.line.iter().flat_map(|series| series.values.iter().enumerate());
+        let point = |(at, value): (usize, &Option<f64>)| {
+            Some((at as f64 * place + place / 2.0, y((*value)?)))
         };
-        // A value alone is a dot: a line of no length with round ends.
-        let alone = points.first().filter(|_| points.len() == 1).map(|at| segment(*at, *at));
-        points.windows(2).map(|pair| segment(pair[0], pair[1])).chain(alone).collect()
+        values.filter_map(point).collect()
+    }
+
+    fn dots(&self, points: &[(f64, f64)]) -> Vec<Dot> {
+        let colour = self.line.as_ref().map_or('d', |series| series.colour);
+        points.iter().map(|(x, y)| Dot { x: percent(*x), y: number(*y), colour }).collect()
+    }
+
+    /// From each value to the next place that has one.
+    fn segments(&self, points: &[(f64, f64)]) -> Vec<Segment> {
+        let colour = self.line.as_ref().map_or('d', |series| series.colour);
+        let segment = |pair: &[(f64, f64)]| Segment {
+            x1: percent(pair[0].0),
+            y1: number(pair[0].1),
+            x2: percent(pair[1].0),
+            y2: number(pair[1].1),
+            colour,
+        };
+        points.windows(2).map(segment).collect()
     }
 
     fn hits(&self, place: f64) -> Vec<Hit> {
@@ -297,8 +313,7 @@ mod tests {
             (chart.segments[0].x1.as_str(), chart.segments[0].x2.as_str()),
             ("12.5%", "62.5%")
         );
-        let dot = plot(vec![], Some(vec![None, Some(1.0), None, None]));
-        assert_eq!(dot.segments[0].x1, dot.segments[0].x2);
+        assert_eq!(chart.dots.len(), 2);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use wire::time::format_utc;
 
+/// What is younger than this, in seconds, is now: a live page would change every second otherwise.
+const NOW: i64 = 60;
 /// Longest text that is shown whole in a line, in characters.
 const LINE: usize = 120;
 
@@ -23,7 +25,7 @@ impl Moment {
         let utc = iso.trim_end_matches('Z').replacen('T', " ", 1);
         let ago = if at > now + 1 {
             format!("in {}", rough(at.abs_diff(now)))
-        } else if now - at < 5 {
+        } else if now - at < NOW {
             "just now".to_owned()
         } else {
             format!("{} ago", rough(now.abs_diff(at)))
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn moments_are_told_from_the_page_on() {
         for (at, ago) in
-            [(100, "just now"), (90, "10 s ago"), (-100, "3 min ago"), (700, "in 10 min")]
+            [(100, "just now"), (90, "just now"), (-100, "3 min ago"), (700, "in 10 min")]
         {
             assert_eq!(Moment::new(at, 100).ago, ago);
         }

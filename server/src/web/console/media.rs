@@ -97,7 +97,7 @@ pub(super) async fn medium(visit: &Visit, id: &str) -> Result<Medium, Fault> {
     let seconds = stream.as_ref().and_then(|s| s.duration).or(base.duration);
     let mut facts = Vec::new();
     if let Some(seconds) = seconds {
-        facts.push(("Duration", format!("{} ({seconds} s)", duration(whole(seconds)))));
+        facts.push(("Duration", precise(seconds)));
     }
     if let Some(stream) = &stream {
         facts.extend(stream_facts(stream));
@@ -115,6 +115,15 @@ pub(super) async fn medium(visit: &Visit, id: &str) -> Result<Medium, Fault> {
     })
 }
 
+/// Short media to the hundredth of a second.
+fn precise(seconds: f64) -> String {
+    if seconds < 60.0 {
+        format!("{} s", (seconds * 100.0).round() / 100.0)
+    } else {
+        duration(whole(seconds))
+    }
+}
+
 fn stream_facts(stream: &PlayInfo) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Size", format!("{} ({} bytes)", bytes(stream.size), stream.size))];
     facts.push(("Format", visible(&stream.format)));
@@ -125,10 +134,10 @@ fn stream_facts(stream: &PlayInfo) -> Vec<(&'static str, String)> {
         facts.push(("Codec", visible(codec)));
     }
     if let Some(rate) = stream.bitrate {
-        facts.push(("Bit rate", format!("{rate} kbit/s")));
+        facts.push(("Bit rate", format!("{rate:.0} kbit/s")));
     }
     if let Some(fps) = stream.fps {
-        facts.push(("Frame rate", format!("{fps} /s")));
+        facts.push(("Frame rate", format!("{} /s", (fps * 1_000.0).round() / 1_000.0)));
     }
     facts
 }

@@ -209,13 +209,13 @@ fn charts(points: &[Point]) -> Vec<Chart> {
         id: "chart-accepted",
         title: "Jobs accepted per minute",
         description: format!(
-            "{} accepted; {} attempts were put off.",
+            "{} accepted, {} put off after a fault.",
             count(total(|p| p.accepted)),
             count(total(|p| p.put_off))
         ),
         times: &times,
         bars: vec![series("accepted", 'a', rate(|p| p.accepted))],
-        line: Some(series("put off", 'c', rate(|p| p.put_off))),
+        line: (total(|p| p.put_off) > 0).then(|| series("put off", 'c', rate(|p| p.put_off))),
         unit: short,
     };
     vec![ended.draw(4.0), received.draw(1_000.0), accepted.draw(4.0), time.draw(1.0)]

@@ -66,6 +66,8 @@ pub(super) struct Job {
     pub(super) size: Option<String>,
     pub(super) progress: Option<Progress>,
     pub(super) error: Option<String>,
+    /// Family and member of the error: a line may break between them.
+    pub(super) error_parts: Option<(String, String)>,
     pub(super) error_message: Option<String>,
     pub(super) media: Option<String>,
 }
@@ -99,6 +101,7 @@ impl Job {
             ended: info.complete_time.map(|at| Moment::new(at, now)),
             size: info.file_size.map(bytes),
             progress: if status.tone == "busy" { progress_of(info) } else { None },
+            error_parts: info.error_code.as_deref().filter(|_| failed).map(parts_of),
             error: info.error_code.clone().filter(|_| failed),
             error_message: info.error_message.as_deref().map(visible),
             media: info
@@ -116,6 +119,14 @@ impl Job {
     pub(super) fn total(&self) -> String {
         let total = self.progress.as_ref().and_then(|progress| progress.total);
         total.map(|total| total.to_string()).unwrap_or_default()
+    }
+}
+
+/// `URLInvalidError.` and `NotMedia`.
+fn parts_of(code: &str) -> (String, String) {
+    match code.split_once('.') {
+        Some((family, member)) => (format!("{family}."), member.to_owned()),
+        None => (String::new(), code.to_owned()),
     }
 }
 
