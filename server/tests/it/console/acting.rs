@@ -92,7 +92,10 @@ async fn a_watched_page_changes_when_its_job_is_cancelled() {
     events_until(&mut list, "Pending").await;
     client.call("CancelUrlUploadJobs", &[("JobIds", &id)]).await.ok();
     let change = events_until(&mut job, "Cancelled").await;
-    assert!(change.contains("event: part\ndata: {\"html\":\"<div id=\\\"state\\\""), "{change}");
+    assert!(
+        change.contains("event: part\ndata: {\"id\":\"state\",\"html\":\"<div id=\\\"state\\\""),
+        "{change}"
+    );
     events_until(&mut list, "Cancelled").await;
 }
 
