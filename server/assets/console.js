@@ -125,4 +125,6 @@ for (const button of document.querySelectorAll('[data-copy]')) {
 }
 
 showScripted();
+// On a phone the navigation is a strip; the place one is at is in sight.
+document.querySelector('.side [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 if (document.body.dataset.liveFrom) watch(document.body.dataset.liveFrom);

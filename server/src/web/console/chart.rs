@@ -15,6 +15,13 @@ const BELOW: f64 = 22.0;
 const FILLED: f64 = 0.72;
 /// Times along the bottom.
 const TIMES: usize = 4;
+/// A line of more values than this is drawn without dots.
+const DOTS: usize = 24;
+/// Steps of a time scale beyond ten seconds.
+const CLOCK: [f64; 13] = [
+    10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0,
+    86_400.0,
+];
 
 /// What a chart is drawn from.
 pub(super) struct Plot<'a> {
@@ -29,6 +36,16 @@ pub(super) struct Plot<'a> {
     pub(super) line: Option<Series>,
     /// Writes a value at the side.
     pub(super) unit: fn(f64) -> String,
+    pub(super) scale: Scale,
+}
+
+/// Where the rules across stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scale {
+    /// At 1, 2 or 5 times a power of ten.
+    Decimal,
+    /// At seconds, minutes and hours as clocks have them.
+    Time,
 }
 
 /// One value for each place; a line leaves places without value out.
@@ -110,8 +127,16 @@ fn percent(value: f64) -> String {
     format!("{}%", number(value))
 }
 
+fn step(most: f64, scale: Scale) -> f64 {
+    let clock = CLOCK.iter().copied().find(|step| step * 4.0 >= most);
+    match (scale, clock) {
+        (Scale::Time, Some(step)) if most > 20.0 => step,
+        (Scale::Time | Scale::Decimal, _) => decimal_step(most),
+    }
+}
+
 /// The distance between rules: 1, 2 or 5 times a power of ten, at most four of them.
-fn step(most: f64) -> f64 {
+fn decimal_step(most: f64) -> f64 {
     if most <= 0.0 || !most.is_finite() {
         return 1.0;
     }
@@ -134,7 +159,7 @@ impl Plot<'_> {
 
     /// Draws.
     pub(super) fn draw(self, at_least: f64) -> Chart {
-        let step = step(self.most().max(at_least));
+        let step = step(self.most().max(at_least), self.scale);
         let rules_count = (self.most().max(at_least) / step).ceil().max(1.0);
         let top = step * rules_count;
         let y = |value: f64| TOP + PLOT * (1.0 - value / top);
@@ -216,6 +241,9 @@ impl Plot<'_> {
 
     fn dots(&self, points: &[(f64, f64)]) -> Vec<Dot> {
         let colour = self.line.as_ref().map_or('d', |series| series.colour);
+        if points.len() > DOTS {
+            return Vec::new();
+        }
         points.iter().map(|(x, y)| Dot { x: percent(*x), y: number(*y), colour }).collect()
     }
 
@@ -279,6 +307,7 @@ mod tests {
             bars: bars.into_iter().map(series).collect(),
             line: line.map(series),
             unit: |value| value.to_string(),
+            scale: Scale::Decimal,
         }
         .draw(0.0)
     }
@@ -288,11 +317,19 @@ mod tests {
         for (most, expected) in
             [(0.0, 1.0), (1.0, 0.5), (3.0, 1.0), (4.0, 1.0), (7.0, 2.0), (90.0, 50.0), (1e9, 5e8)]
         {
-            assert_eq!(step(most), expected, "{most}");
+            assert_eq!(step(most, Scale::Decimal), expected, "{most}");
         }
         let chart = plot(vec![vec![Some(7.0), None, None, Some(1.0)]], None);
         assert_eq!(chart.rules.last().unwrap().text, "8");
         assert_eq!(chart.rules.last().unwrap().y, "8", "the highest rule is the top");
+    }
+
+    #[test]
+    fn times_have_the_rules_of_a_clock() {
+        for (most, expected) in [(0.2, 0.05), (15.0, 5.0), (50.0, 15.0), (301.0, 120.0), (1e7, 5e6)]
+        {
+            assert_eq!(step(most, Scale::Time), expected, "{most}");
+        }
     }
 
     #[test]

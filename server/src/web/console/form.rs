@@ -18,10 +18,9 @@ impl Fields {
         Self(url::form_urlencoded::parse(bytes).into_owned().take(PAIRS).collect())
     }
 
-    /// The first value of this name, without the blanks around it; `None` when nothing is left.
+    /// The first value of this name that says something, without the blanks around it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(n, _)| n == name);
-        found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+        self.all(name).map(str::trim).find(|value| !value.is_empty())
     }
 
     /// As [`Fields::get`], owned; empty when absent.
@@ -92,6 +91,13 @@ mod tests {
         ] {
             assert_eq!(own_path(outside), "/console", "{outside}");
         }
+    }
+
+    #[test]
+    fn an_empty_field_does_not_hide_a_filled_one() {
+        // The sign-in page without scripts has two fields for the ticket.
+        let fields = Fields::parse(b"value=&value=+ab+&other=+");
+        assert_eq!((fields.get("value"), fields.get("other")), (Some("ab"), None));
     }
 
     #[test]

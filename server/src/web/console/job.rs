@@ -25,7 +25,6 @@ struct JobPage {
     events: Vec<Event>,
     speed: Option<String>,
     left: Option<String>,
-    next_attempt: Option<Moment>,
     medium: Option<Medium>,
     /// The query that names the account, for the forms.
     query: String,
@@ -76,11 +75,6 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Answered {
         events: events(&info, visit.now),
         speed,
         left,
-        next_attempt: info
-            .progress
-            .as_ref()
-            .and_then(|progress| progress.next_attempt)
-            .map(|at| Moment::new(at, visit.now)),
         medium,
         query: link("", [("account", visit.account().unwrap_or_default())]),
         job,

@@ -5,7 +5,7 @@ use wire::reply::{AccountLoad, GetUploadStatisticsReply, NodeInfo, Point, Reply}
 
 use super::advice::{Advice, advise};
 use super::causes::cause_of;
-use super::chart::{Chart, Plot, Series, shares};
+use super::chart::{Chart, Plot, Scale, Series, shares};
 use super::form::link;
 use super::format::{Moment, bytes, clock, count, duration, seconds, whole};
 use super::page::{Answered, Frame, ok};
@@ -183,6 +183,7 @@ fn charts(points: &[Point]) -> Vec<Chart> {
         ],
         line: None,
         unit: short,
+        scale: Scale::Decimal,
     };
     let received = Plot {
         id: "chart-bytes",
@@ -192,6 +193,7 @@ fn charts(points: &[Point]) -> Vec<Chart> {
         bars: vec![series("stored", 'a', rate(|p| p.bytes))],
         line: None,
         unit: |value| bytes(whole(value)),
+        scale: Scale::Decimal,
     };
     let latency: Vec<Option<f64>> =
         points.iter().map(|point| (point.succeeded > 0).then_some(point.seconds)).collect();
@@ -204,6 +206,7 @@ fn charts(points: &[Point]) -> Vec<Chart> {
         bars: vec![],
         line: Some(series("on average", 'c', latency)),
         unit: seconds,
+        scale: Scale::Time,
     };
     let accepted = Plot {
         id: "chart-accepted",
@@ -217,6 +220,7 @@ fn charts(points: &[Point]) -> Vec<Chart> {
         bars: vec![series("accepted", 'a', rate(|p| p.accepted))],
         line: (total(|p| p.put_off) > 0).then(|| series("put off", 'c', rate(|p| p.put_off))),
         unit: short,
+        scale: Scale::Decimal,
     };
     vec![ended.draw(4.0), received.draw(1_000.0), accepted.draw(4.0), time.draw(1.0)]
 }

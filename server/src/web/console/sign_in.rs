@@ -46,6 +46,19 @@ struct ResumePage<'a> {
     fields: Vec<(String, String)>,
 }
 
+/// A field's name as its form labels it.
+fn label(name: &str) -> &str {
+    match name {
+        "urls" => "URLs",
+        "title" => "Title",
+        "user_data" => "User data",
+        "account" => "Account",
+        "job" => "Job",
+        "key" => "Access key",
+        other => other,
+    }
+}
+
 /// `GET /console/sign-in`.
 pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Response {
     let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());

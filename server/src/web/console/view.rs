@@ -65,6 +65,8 @@ pub(super) struct Job {
     pub(super) ended: Option<Moment>,
     pub(super) size: Option<String>,
     pub(super) progress: Option<Progress>,
+    /// Of a job that waits after a fault.
+    pub(super) next_attempt: Option<Moment>,
     pub(super) error: Option<String>,
     /// Family and member of the error: a line may break between them.
     pub(super) error_parts: Option<(String, String)>,
@@ -104,6 +106,9 @@ impl Job {
             error_parts: info.error_code.as_deref().filter(|_| failed).map(parts_of),
             error: info.error_code.clone().filter(|_| failed),
             error_message: info.error_message.as_deref().map(visible),
+            next_attempt: progress
+                .and_then(|progress| progress.next_attempt)
+                .map(|at| Moment::new(at, now)),
             media: info
                 .media_id
                 .as_ref()
