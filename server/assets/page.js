@@ -185,6 +185,14 @@ async function send() {
   at('send').disabled = false;
   remember(entry);
   showAnswer(entry);
+  bringIntoView();
+}
+
+/** The answer, wherever the layout has it: in sight beside the form, or below it. */
+function bringIntoView() {
+  const results = at('results');
+  if (getComputedStyle(results).position === 'sticky') results.scrollTop = 0;
+  else at('answer').scrollIntoView();
 }
 
 function remember(entry) {
@@ -214,6 +222,11 @@ function showAnswer({ answer, problem, request, ms }) {
   if (answer.status !== 200 && code !== '') {
     parts.push(element('p', {}, 'What to do: ',
       element('a', { href: `/errors/${encodeURIComponent(code)}` }, code)));
+  }
+  const wait = answer.headers.find(([name]) => name === 'x-acs-retry-after')?.[1];
+  if (wait) parts.push(element('p', {}, `There is room again in ${wait} ms.`));
+  if (answer.status === 414 || answer.status === 431) {
+    parts.push(element('p', {}, 'The parameters are too long for a request line: choose POST, which sends them in the body.'));
   }
   if (code === 'SignatureDoesNotMatch') {
     const said = compare(request, member(answer.text, 'Message'));

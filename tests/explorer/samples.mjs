@@ -2,22 +2,24 @@
 // syntax where its language is installed.
 //
 // Environment: ENDPOINT (jobs stay pending there), PLAY_ENDPOINT and MEDIA_ID (a medium to play),
-// ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENTS (directory of the SDKs; may be absent), HAULAGE (the
-// binary), RLIBS (directory with the compiled crates), SCRATCH (an empty directory).
+// ACCESS_KEY_ID, ACCESS_KEY_SECRET, DATA_DIR (of the server at ENDPOINT), CLIENTS (directory of the
+// SDKs; may be absent), HAULAGE (the binary), RLIBS (directory with the compiled crates), SCRATCH
+// (an empty directory).
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { LANGUAGES } from '../../server/assets/samples/all.js';
-import { hasVerb } from '../../server/assets/samples/haulage.js';
+import * as haulage from '../../server/assets/samples/haulage.js';
 import * as quote from '../../server/assets/samples/quote.js';
 import { list, metadatas, urlList, userData } from '../../server/assets/values.js';
 import { TEXTS, TITLE, urls } from './awkward.mjs';
 import { VERSION, send } from './live.mjs';
 
 const {
-  ENDPOINT, PLAY_ENDPOINT, MEDIA_ID, ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENTS, HAULAGE, RLIBS, SCRATCH,
+  ENDPOINT, PLAY_ENDPOINT, MEDIA_ID, ACCESS_KEY_ID, ACCESS_KEY_SECRET, DATA_DIR, CLIENTS, HAULAGE, RLIBS,
+  SCRATCH,
 } = process.env;
 const PYTHON = path.join(CLIENTS, '.venv/bin/python');
 const HAS_PYTHON = existsSync(PYTHON);
@@ -33,6 +35,8 @@ function run(program, args, options = {}) {
     ALIBABA_CLOUD_ACCESS_KEY_SECRET: ACCESS_KEY_SECRET,
     NODE_PATH: path.join(CLIENTS, 'node_modules'),
     PATH: `${path.dirname(HAULAGE)}:${process.env.PATH}`,
+    // For verbs that work on the server's own machine.
+    HAULAGE_DATA_DIR: DATA_DIR,
     NO_PROXY: '127.0.0.1',
   };
   for (const proxy of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY', 'ALL_PROXY']) delete env[proxy];
@@ -89,9 +93,18 @@ async function runners() {
   return runners;
 }
 
+/** What the server says of its operations: { action: { ours, parameters } }. */
+const TABLE = Object.fromEntries(
+  Object.values((await (await fetch(`${ENDPOINT}/openapi.json`)).json()).paths).map(({ post }) => [
+    post.operationId.replace(/^post/, ''),
+    {
+      ours: post['x-addition-of-this-server'],
+      parameters: post.parameters.filter((p) => p.name),
+    }]));
+
 function call(action, params, way, endpoint = ENDPOINT) {
   const { host, hostname, port, protocol } = new URL(endpoint);
-  const ours = !['UploadMediaByURL', 'GetURLUploadInfos', 'CancelUrlUploadJobs', 'GetPlayInfo'].includes(action);
+  const { ours } = TABLE[action];
   return {
     action, version: VERSION, ours, params, format: 'JSON', protocol: protocol.replace(':', ''),
     host, hostname, port, ...way,
@@ -246,6 +259,29 @@ const OPERATIONS = {
   },
 };
 
+/**
+ * Operations without an entry above: the required parameters with their examples. The sample must
+ * get the server's answer, which may be a refusal of the example, but never of the request's form.
+ */
+function general(action) {
+  const params = TABLE[action].parameters.filter((p) => p.required)
+    .map((p) => parameter(p.name, 'line', p.example ?? 'x', TABLE[action].ours));
+  const check = (reply) => assert.match(reply.RequestId, /^[0-9A-F-]{36}$/);
+  const refused = async (said) => {
+    const { status, text } = await send(action, params.map(({ name, value }) => [name, value]));
+    const code = status === 200 ? '' : JSON.parse(text).Code;
+    assert.doesNotMatch(code, /^(Missing|Signature|InvalidAction|Incomplete|InvalidTimeStamp)/);
+    assert.ok(code !== '' && said.includes(code), `the server says ${code}, the sample ${said}`);
+  };
+  return { params, check, refused };
+}
+
+/** Every operation of the server, by the name of its call. */
+function preparations() {
+  for (const action of Object.keys(OPERATIONS)) assert.ok(TABLE[action], `${action} exists`);
+  return Object.keys(TABLE).map((action) => [action, OPERATIONS[action] ?? (() => general(action))]);
+}
+
 /** Ways of a language that differ in its sample. */
 function waysOf(id) {
   const way = (scheme, method) => ({ scheme, method });
@@ -271,19 +307,26 @@ async function samplesRun() {
   for (const language of LANGUAGES) {
     const runner = running[language.id];
     if (!runner) continue;
-    for (const [action, prepare] of Object.entries(OPERATIONS)) {
-      if (language.id === 'haulage' && !hasVerb(action)) continue;
+    for (const [action, prepare] of preparations()) {
+      // Verbs for the server's own machine have a test of their own.
+      if (language.id === 'haulage' && (!haulage.hasVerb(action) || haulage.isLocal(action))) continue;
       waysOf(language.id).forEach((way, at) => {
         // A compiler is slow: one way an operation, in turn.
-        const rust = language.id === 'rust' && Object.keys(OPERATIONS).indexOf(action) % 2 === 1;
+        const rust = language.id === 'rust' && Object.keys(TABLE).indexOf(action) % 2 === 1;
         work.push(async () => {
           const name = `${language.id}-${action}-${at}`;
-          const { params, check, endpoint } = await prepare(name);
+          const { params, check, refused, endpoint } = await prepare(name);
           const made = language.sample(call(action, params, rust ? { scheme: 'V1', method: 'GET' } : way, endpoint));
           const { code, out, err } = await runner(name, made);
+          if (code !== 0 && refused) {
+            await refused(`${out}${err}`);
+            return language.id;
+          }
           assert.equal(code, 0, `${name} ended with ${code}: ${out}${err}\n${made}`);
           try {
-            await check(JSON.parse(out), language.id);
+            const reply = JSON.parse(out);
+            if (refused && reply.Code) await refused(reply.Code);
+            else await check(reply, language.id);
           } catch (error) {
             throw new Error(`${name}: ${error.message}\n${out}${err}\n${made}`, { cause: error });
           }
@@ -321,26 +364,62 @@ const CHECKERS = {
   php: ['php', (files) => ['sh', ['-c', 'for f; do php -l "$f" || exit 1; done', 'sh', ...files]], 'php'],
   curl: ['bash', (files) => ['bash', ['-c', 'for f; do bash -n "$f" || exit 1; done', 'sh', ...files]], 'sh'],
   haulage: ['bash', (files) => ['bash', ['-c', 'for f; do bash -n "$f" || exit 1; done', 'sh', ...files]], 'sh'],
+  csharp: [PYTHON, (files) => [PYTHON, [new URL('check_csharp.py', import.meta.url).pathname, ...files]], 'cs'],
   aliyun: ['bash', (files) => ['bash', ['-c', 'for f; do bash -n "$f" || exit 1; done', 'sh', ...files]], 'sh'],
 };
+
+/** No program in any of the languages. */
+const BROKEN = '<?php ) if ( { "\n';
 
 async function syntaxIsRight() {
   for (const language of LANGUAGES) {
     const checker = CHECKERS[language.id];
     if (!checker) continue;
     const [program, command, extension] = checker;
-    if (!await has(program)) {
+    const isThere = language.id === 'csharp'
+      ? (await run(program, ['-c', 'import tree_sitter, tree_sitter_c_sharp'])).code === 0
+      : await has(program);
+    if (!isThere) {
       // Where nothing may be left out, a missing checker is a failure.
-      assert.notEqual(process.env.HAULAGE_TEST_REQUIRE_ALL, '1', `${program} is not installed`);
-      console.log(`NOT CHECKED: ${language.id}: ${program} is not installed`);
+      assert.notEqual(process.env.HAULAGE_TEST_REQUIRE_ALL, '1', `the checker of ${language.id} is not installed`);
+      console.log(`NOT CHECKED: ${language.id}: its checker is not installed`);
       continue;
     }
+    // A checker that finds nothing in broken code would find nothing at all.
+    const broken = file(`broken/${language.id}.${extension}`, BROKEN);
+    assert.notEqual((await run(...command([broken]))).code, 0, `${language.id}: broken code is found out`);
     const files = allSamples(language).map((text, at) => file(`syntax/${language.id}${at}.${extension}`, text));
     const { code, out, err } = await run(...command(files));
     assert.equal(code, 0, `${language.id}: ${out}${err}`);
     console.log(`syntax of ${files.length} samples is right: ${language.id}`);
   }
-  console.log('NOT CHECKED: csharp: no compiler is looked for');
+}
+
+/** The verbs that work on the server's own machine, one after the other, as their samples have them. */
+async function localVerbsRun() {
+  const verb = async (action, params) => {
+    const text = haulage.sample({
+      action, ours: true, version: VERSION, host: 'h', protocol: 'http',
+      params: Object.entries(params).map(([name, value]) => parameter(name, 'line', value, true)),
+    });
+    assert.match(text, /on the server's machine/);
+    const { code, out, err } = await run('bash', ['-e', file(`local-${action}.sh`, text)]);
+    assert.equal(code, 0, `${text}${out}${err}`);
+    return out.trim() === '' ? {} : JSON.parse(out);
+  };
+  const has = async (action, params, text) => JSON.stringify(await verb(action, params)).includes(text);
+  const AccountName = 'an.account-1';
+  await verb('CreateAccount', { AccountName, Operator: 'true' });
+  assert.ok(await has('ListAccounts', {}, AccountName));
+  await verb('UpdateAccount', { AccountName, Enabled: 'false' });
+  await verb('UpdateAccount', { AccountName, Enabled: 'true' });
+  const made = JSON.stringify(await verb('CreateAccessKey', { AccountName }));
+  const [UserAccessKeyId] = /HAUL\w+/.exec(made);
+  await verb('UpdateAccessKey', { UserAccessKeyId, Status: 'Inactive' });
+  assert.ok(await has('ListAccessKeys', { Account: AccountName }, UserAccessKeyId));
+  await verb('DeleteAccessKey', { UserAccessKeyId });
+  assert.ok(!await has('ListAccessKeys', {}, UserAccessKeyId));
+  console.log('executed the verbs of the server\'s own machine: haulage');
 }
 
 /** Literals mean their text: a program in the language prints what it was given, as hexadecimal. */
@@ -381,6 +460,7 @@ async function literalsMeanTheirText() {
 await everyOperationIsHere();
 await literalsMeanTheirText();
 await syntaxIsRight();
+await localVerbsRun();
 const ran = await samplesRun();
 if (!HAS_PYTHON || !HAS_NODE_SDKS) console.log('NOT EXECUTED: the SDKs are not installed');
 for (const id of ['curl', 'haulage']) assert.ok(ran[id] > 0, `${id} ran`);

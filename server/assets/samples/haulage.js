@@ -14,14 +14,39 @@ const VERBS = {
   CreateConsoleSession: [],
 };
 
+/** Verbs that work on the data directory itself: they need no key, and send nothing. */
+const LOCAL = {
+  ListAccounts: () => 'account list --json',
+  CreateAccount: (value) => `account create --json${value('Operator') === 'true' ? ' --operator' : ''} -- ${shell(value('AccountName'))}`,
+  UpdateAccount: (value) => `account ${value('Enabled') === 'false' ? 'disable' : 'enable'} --json -- ${shell(value('AccountName'))}`,
+  ListAccessKeys: (value) => `key list --json${value('Account') ? ` --account ${shell(value('Account'))}` : ''}`,
+  CreateAccessKey: (value) => `key create --json --account ${shell(value('AccountName'))}`,
+  UpdateAccessKey: (value) => `key ${value('Status') === 'Inactive' ? 'disable' : 'enable'} --json -- ${shell(value('UserAccessKeyId'))}`,
+  DeleteAccessKey: (value) => `key delete --json -- ${shell(value('UserAccessKeyId'))}`,
+};
+
 /** Whether the command line has a verb for the operation. */
 export function hasVerb(action) {
-  return action in VERBS;
+  return action in VERBS || isLocal(action);
+}
+
+/** Whether that verb works on the server's own machine instead of sending a call. */
+export function isLocal(action) {
+  return action in LOCAL;
 }
 
 export function sample(call) {
-  if (!hasVerb(call.action)) return `# haulage has no verb for ${call.action}; the tab curl does it.\n`;
   const value = (name) => call.params.find((p) => p.name === name)?.value ?? '';
+  if (isLocal(call.action)) {
+    return `# Runs on the server's machine: the verb works on its data directory and sends no call.
+haulage ${LOCAL[call.action](value)}
+`;
+  }
+  if (!hasVerb(call.action)) {
+    return `# The command line has no verb for ${call.action}.
+# The tab curl makes this call from a shell; the SDKs' tabs make it from a program.
+`;
+  }
   const left = call.params.map((p) => p.name).filter((name) => !VERBS[call.action].includes(name));
   const notSent = left.length > 0 ? `# The verb does not send: ${left.join(', ')}\n` : '';
   return `export HAULAGE_ACCESS_KEY_ID="$ALIBABA_CLOUD_ACCESS_KEY_ID"

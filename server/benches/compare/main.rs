@@ -1,6 +1,6 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [enqueue] [pull] [slow]` (all by default). Every figure is
+//! `cargo bench --bench compare -- [api] [enqueue] [lists] [pull] [slow]` (all by default). Every figure is
 //! the median of [`ROUNDS`] rounds in which the sides take turns; the ratio is what to quote. The
 //! load generator shares the cores with what it measures. Traffic stays on loopback.
 
@@ -12,6 +12,7 @@ mod api;
 mod load;
 mod machine;
 mod origin;
+mod pages;
 mod pull;
 mod server;
 mod slow;
@@ -38,6 +39,9 @@ fn main() {
         }
         if wanted("enqueue") {
             api::enqueue().await;
+        }
+        if wanted("lists") {
+            pages::lists().await;
         }
         if wanted("pull") {
             pull::large().await;

@@ -159,3 +159,30 @@ pub async fn fill(data_dir: &Path, jobs: usize) -> Vec<String> {
     store.close().await.unwrap();
     ids
 }
+
+/// Fills a data directory with jobs of every state but running, of `accounts` accounts and of the
+/// last thirty days. Quicker than [`fill`], because it does not go through the verbs.
+pub async fn fill_with_history(data_dir: &Path, accounts: usize, jobs: usize) {
+    // The first start makes the first account, an operator.
+    drop(Server::start(data_dir, &[("HAULAGE_TRANSFERS", "0")]));
+    let file = data_dir.join("haulage.db");
+    let store = SqliteStore::open(&file).await.unwrap();
+    let now = Clock::System.now();
+    for n in 1..accounts {
+        store.account_create(&format!("account-{n}"), false, now).await.unwrap().unwrap();
+    }
+    store.close().await.unwrap();
+    let db = rusqlite::Connection::open(file).unwrap();
+    // Nothing here has to outlive a power cut.
+    db.pragma_update(None, "synchronous", "OFF").unwrap();
+    db.pragma_update(None, "cache_size", -(256 << 10)).unwrap();
+    db.execute_batch("BEGIN; CREATE TEMP TABLE fill (jobs INTEGER, first INTEGER, step INTEGER)")
+        .unwrap();
+    let month = 30 * 86_400_000;
+    let step = (month / i64::try_from(jobs).unwrap()).max(1);
+    let first = now.0 - step * i64::try_from(jobs).unwrap();
+    let jobs = i64::try_from(jobs).unwrap();
+    db.execute("INSERT INTO fill VALUES (?1, ?2, ?3)", [jobs, first, step]).unwrap();
+    db.execute_batch(include_str!("million.sql")).unwrap();
+    db.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize").unwrap();
+}

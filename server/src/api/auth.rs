@@ -182,3 +182,39 @@ impl Authenticator {
         known.get(id).filter(|key| key.read_at.elapsed() < KEY_TRUST).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::first_key::{self, FirstKey};
+    use crate::store::memory::MemoryStore;
+
+    /// A session acts as its key may, and no longer than that.
+    #[tokio::test]
+    async fn a_session_ends_with_its_key_and_its_account() {
+        let (store, vault, now) = (MemoryStore::new(), Vault::new([1; 32]), Timestamp(0));
+        let account = store.account_create("press", true, now).await.unwrap().unwrap();
+        for id in ["one", "two"] {
+            let key = FirstKey { access_key_id: id.to_owned(), access_key_secret: "s".to_owned() };
+            assert!(first_key::add(&store, &vault, &account, &key, now).await.unwrap());
+        }
+        let store: Arc<dyn Store> = Arc::new(store);
+        let judged = async |id: &str| {
+            // Each time a new one, which trusts nothing that it read before.
+            let auth = Authenticator::new(store.clone(), vault.clone());
+            auth.session_caller(id).await.map_err(|fault| fault.code_text().into_owned())
+        };
+        let caller = judged("one").await.unwrap();
+        assert_eq!((caller.account, &*caller.name, caller.operator), (account.id, "press", true));
+        assert_eq!(caller.access_key_id, "one");
+        let refused = async |id: &str| judged(id).await.err();
+        assert_eq!(refused("nobody").await.as_deref(), Some("InvalidAccessKeyId.NotFound"));
+        store.key_set_status("one", Some(KeyStatus::Disabled)).await.unwrap();
+        assert_eq!(refused("one").await.as_deref(), Some("InvalidAccessKeyId.Inactive"));
+        store.key_set_status("one", None).await.unwrap();
+        assert_eq!(refused("one").await.as_deref(), Some("InvalidAccessKeyId.NotFound"));
+        assert_eq!(refused("two").await, None);
+        store.account_set_enabled("press", false).await.unwrap();
+        assert_eq!(refused("two").await.as_deref(), Some("Forbidden.RAM"));
+    }
+}

@@ -316,15 +316,21 @@ pub(super) fn is_browser_visit(request: &Request) -> bool {
 
 /// A path that is nobody's answers in the API's shape too.
 pub(super) async fn unknown_path(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let host = host_of(request.headers());
-    let fault = Fault::new(Code::InvalidActionNotFound);
-    fault_response(&api, &fault, format_of(&request), &random::request_id(), &host)
+    refuse_outright(&api, &request, Fault::new(Code::InvalidActionNotFound))
 }
 
 pub(super) async fn wrong_method(State(api): State<Arc<Api>>, request: Request) -> Response {
+    refuse_outright(&api, &request, Fault::new(Code::UnsupportedHTTPMethod))
+}
+
+/// Refuses a request by its path or method alone.
+fn refuse_outright(api: &Api, request: &Request, fault: Fault) -> Response {
+    let (started, request_id, format) = (Instant::now(), random::request_id(), format_of(request));
     let host = host_of(request.headers());
-    let fault = Fault::new(Code::UnsupportedHTTPMethod);
-    fault_response(&api, &fault, format_of(&request), &random::request_id(), &host)
+    let response = fault_response(api, &fault, format, &request_id, &host);
+    let seen = Seen::nothing(format);
+    record(api, request_id, Peer::of(request), started, seen, Some(fault));
+    response
 }
 
 fn format_of(request: &Request) -> Format {

@@ -18,6 +18,7 @@ use crate::domain::job::Token;
 use crate::domain::time::Timestamp;
 
 pub mod copying;
+mod digests;
 mod disk;
 pub mod local;
 pub mod spool;

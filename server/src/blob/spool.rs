@@ -9,11 +9,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crc_fast::{CrcAlgorithm, Digest as Crc};
-use sha2::{Digest, Sha256};
-
 use super::BlobError;
+use super::digests::{Computed, Running};
 use super::disk::{self, Disk};
+use crate::domain::digest::{Algorithm, Digest};
 
 /// Bytes kept from the beginning of a transfer, for sniffing it before its end.
 pub const HEAD_BYTES: usize = 4 * 1024;
@@ -78,8 +77,7 @@ impl Spool {
             disk: self.disk.clone(),
             head: Vec::new(),
             written: 0,
-            sha256: Sha256::new(),
-            crc64: Crc::new(CrcAlgorithm::Crc64Xz),
+            digests: Running::new(),
             failed: false,
         })
     }
@@ -182,13 +180,20 @@ pub struct StagedWriter {
     disk: Disk,
     head: Vec<u8>,
     written: u64,
-    sha256: Sha256,
-    crc64: Crc,
+    digests: Running,
     /// A write has failed half-way: file and digests no longer agree.
     failed: bool,
 }
 
 impl StagedWriter {
+    /// Carries more digests on than SHA-256 and CRC-64. To be called before the first byte: once
+    /// there are bytes, a digest that begins now would be wrong, and is left out.
+    pub fn also(&mut self, algorithms: impl IntoIterator<Item = Algorithm>) {
+        if self.written == 0 {
+            algorithms.into_iter().for_each(|algorithm| self.digests.add(algorithm));
+        }
+    }
+
     /// Appends bytes and carries the digests on.
     ///
     /// Writes on the calling thread, unbuffered. Transfers have a runtime of their own, and a hand-
@@ -212,8 +217,7 @@ impl StagedWriter {
         }
         let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..wanted]);
-        self.sha256.update(bytes);
-        self.crc64.update(bytes);
+        self.digests.update(bytes);
         self.written += bytes.len() as u64;
         Ok(())
     }
@@ -234,7 +238,7 @@ impl StagedWriter {
     /// When syncing fails, the file is gone: after a failed sync nothing of it can be trusted.
     pub async fn finish(self) -> Result<Staged, BlobError> {
         const ACTION: &str = "put a staged file on stable storage";
-        let Self { lodging, disk, head: _, written, sha256, crc64, failed } = self;
+        let Self { lodging, disk, head: _, written, digests, failed } = self;
         let (lodging, found) = blocking(ACTION, move || {
             let Some(file) = lodging.file.as_ref().filter(|_| !failed) else {
                 return Err(io::Error::other("a write to it failed"));
@@ -247,8 +251,7 @@ impl StagedWriter {
         if found != written {
             return Err(BlobError::WrongSize { expected: written, found });
         }
-        let sha256 = hex::encode(sha256.finalize());
-        Ok(Staged { lodging, size: written, sha256, crc64: crc64.finalize() })
+        Ok(Staged { lodging, size: written, digests: digests.finish() })
     }
 }
 
@@ -262,8 +265,7 @@ impl fmt::Debug for StagedWriter {
 pub struct Staged {
     lodging: Lodging,
     size: u64,
-    sha256: String,
-    crc64: u64,
+    digests: Computed,
 }
 
 impl Staged {
@@ -277,13 +279,23 @@ impl Staged {
     }
 
     /// SHA-256, lower-case hex.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    pub fn sha256(&self) -> String {
+        hex::encode(self.digests.sha256)
     }
 
     /// CRC-64/XZ, the one that OSS computes.
     pub fn crc64(&self) -> u64 {
-        self.crc64
+        self.digests.crc64
+    }
+
+    /// MD5, lower-case hex, where it was computed.
+    pub fn md5(&self) -> Option<String> {
+        self.digests.md5.map(hex::encode)
+    }
+
+    /// One of the digests; `None` when it was not asked for (see [`StagedWriter::also`]).
+    pub fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
+        self.digests.get(algorithm)
     }
 
     /// The file has been moved to a place of its own and is no longer ours to remove.
@@ -324,7 +336,10 @@ mod tests {
     async fn a_staged_file_has_the_bytes_written_and_their_digests() {
         let (_dir, spool) = spool().await;
         let mut writer = spool.create("job-1", Some(9)).unwrap();
+        writer.also([Algorithm::Crc32c]);
         writer.write(b"1234").unwrap();
+        // Too late for this one: it would lack the first bytes.
+        writer.also([Algorithm::Md5]);
         writer.write(b"56789").unwrap();
         assert_eq!((writer.written(), writer.head()), (9, &b"123456789"[..]));
         let staged = writer.finish().await.unwrap();
@@ -336,6 +351,8 @@ mod tests {
         );
         // The check value of CRC-64/XZ in the catalogue of parametrised CRC algorithms.
         assert_eq!(staged.crc64(), 0x995d_c9bb_df19_39fa);
+        assert_eq!(staged.digest(Algorithm::Crc32c), Some(Digest::Crc32c(0xe306_9283)));
+        assert_eq!((staged.digest(Algorithm::Md5), staged.md5()), (None, None));
     }
 
     #[tokio::test]

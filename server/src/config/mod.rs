@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::digest::Md5Rule;
 use crate::fetch::guard::EgressAllow;
 
 pub mod document;
@@ -79,6 +80,8 @@ pub struct Config {
     /// Bytes that must stay free on the disks of the store and the objects; below it submissions
     /// are refused.
     pub min_free: u64,
+    /// When MD5 is computed.
+    pub md5: Md5Rule,
     /// `ffprobe` program; looked up in PATH when `None`.
     pub ffprobe: Option<PathBuf>,
     /// Concurrent connections the API accepts.
@@ -130,6 +133,7 @@ impl Default for Config {
             drain: Duration::from_secs(25),
             auth_timeout: Duration::from_secs(3_600),
             min_free: 64 * MIB,
+            md5: Md5Rule::Asked,
             ffprobe: None,
             connections: 4_096,
         }

@@ -167,8 +167,10 @@ settings! {
             "Redirects followed for one source; 0 = none.";
         max_bytes (max_bytes): size Open = "20GiB",
             "Largest source.";
+        md5 (md5): md5_rule Open = "asked",
+            "Whether the MD5 of every file is computed and recorded (`always`), or only where the caller declared one or the origin announced one (`asked`). It costs about 1.6 CPU seconds per GiB; SHA-256 and CRC-64 are always computed.";
         ffprobe (ffprobe): optional_path Open = "",
-            "The `ffprobe` program; looked up in PATH when not set. Without it the built-in readers are used.";
+            "The `ffprobe` program; looked up in PATH when not set. It is asked what the built-in readers cannot tell of a file.";
     }
     "Jobs" {
         transfers (transfers): limit Open = "64",
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_have_one_spelling_each() {
         for (at, setting) in SETTINGS.iter().enumerate() {
-            let fine = |b: u8| b.is_ascii_lowercase() || b == b'_';
+            let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
             assert!(setting.name.bytes().all(fine), "{}", setting.name);
             assert!(SETTINGS[..at].iter().all(|other| other.name != setting.name));
         }

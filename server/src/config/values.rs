@@ -270,6 +270,21 @@ pub(super) mod log_format {
     }
 }
 
+/// When MD5 is computed.
+pub(super) mod md5_rule {
+    use crate::domain::digest::Md5Rule;
+
+    pub(in crate::config) const ACCEPTS: &str = "`asked` or `always`";
+
+    pub(in crate::config) fn parse(text: &str) -> Result<Md5Rule, String> {
+        match text {
+            "asked" => Ok(Md5Rule::Asked),
+            "always" => Ok(Md5Rule::Always),
+            _ => Err(String::new()),
+        }
+    }
+}
+
 /// Networks and hosts that may be fetched although the firewall would refuse them.
 pub(super) mod networks {
     pub(in crate::config) const ACCEPTS: &str = "a comma-separated list of networks or hosts, each with an optional port, such as `127.0.0.0/8,10.0.0.5:443`";

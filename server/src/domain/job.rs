@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::account::AccountId;
+use super::digest::Declared;
 use super::fault::JobFault;
 use super::id::Key;
 use super::source_url::SourceUrl;
@@ -276,6 +277,11 @@ pub struct JobRequest {
     pub cate_id: Option<i64>,
     /// Bytes the caller expects, if it said so.
     pub file_size: Option<u64>,
+    /// Digests the caller expects.
+    pub declared: Declared,
+    /// [`SourceHeaders`](super::source_headers::SourceHeaders), sealed, in Base64. The plain text
+    /// never reaches a store.
+    pub sealed_headers: Option<String>,
     pub reference_id: Option<String>,
     pub template_group_id: Option<String>,
     pub workflow_id: Option<String>,
@@ -286,7 +292,7 @@ pub struct JobRequest {
 }
 
 impl fmt::Debug for JobRequest {
-    /// Shows the title alone: covers and user data may carry secrets.
+    /// Shows the title alone: covers, headers and user data may carry secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JobRequest({:?})", self.title)
     }

@@ -6,11 +6,13 @@
 pub mod account;
 pub mod attempt;
 pub mod bandwidth;
+pub mod digest;
 pub mod fault;
 pub mod id;
 pub mod job;
 pub mod limiter;
 pub mod media;
 pub mod retry;
+pub mod source_headers;
 pub mod source_url;
 pub mod time;

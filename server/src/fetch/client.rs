@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION,
-    TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
@@ -28,9 +28,9 @@ use super::host_slots::HostSlots;
 use super::resolve::{Dns, Resolve};
 use super::source::Source;
 use super::verdict::{self, Meaning, error};
-use super::{FetchError, FetchSettings, FetcherError};
+use super::{FetchError, FetchSettings, FetcherError, Wanted};
 use crate::domain::fault::{FaultClass, Retry};
-use crate::domain::source_url::SourceUrl;
+use crate::domain::source_headers::SourceHeaders;
 use crate::door::Clock;
 use crate::run::tasks::Tasks;
 
@@ -122,35 +122,43 @@ impl Fetcher {
         &self.0.guard
     }
 
-    /// Guards the URL, resolves, dials, sends a GET, follows redirects (each guarded anew), and
+    /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own origin), follows redirects (each guarded anew), and
     /// returns once the head of an answer with a usable body is there. Waits for a place at the
     /// host first; the place is held until the [`Source`] is dropped.
     ///
     /// # Errors
     /// The fault that keeps the source from being read, and whether trying again can help.
-    pub async fn open(&self, url: &SourceUrl) -> Result<Source, FetchError> {
+    pub async fn open(&self, wanted: Wanted<'_>) -> Result<Source, FetchError> {
         let inner = &*self.0;
         let settings = &inner.settings;
-        let mut target = inner.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
+        let mut target =
+            inner.guard.target(wanted.url.expose()).map_err(|r| verdict::refused(&r))?;
+        let mut confided = confided(wanted.headers)?;
         let mut chain_left =
             (settings.connect_timeout + settings.header_timeout).saturating_mul(CHAIN_FACTOR);
         for hop in 0.. {
             let slot = inner.slots.acquire(target.host()).await;
             let began = Instant::now();
-            let response = inner.answer(&target).await?;
+            let response = inner.answer(&target, &confided).await?;
             check_head(&response)?;
             match verdict::status(response.status()) {
                 Meaning::Body => {
                     let (head, body) = response.into_parts();
                     check_codings(&head.headers)?;
-                    return Source::new(&head.headers, body, settings, slot);
+                    return Source::new(head.status, &head.headers, body, settings, slot);
                 }
                 Meaning::Follow => {
                     if hop >= settings.redirects {
                         let message = format!("More than {} redirects.", settings.redirects);
                         return Err(error(FaultClass::Redirect, Retry::Never, message));
                     }
-                    target = inner.redirected(&target, response.status(), response.headers())?;
+                    let (status, headers) = (response.status(), response.headers());
+                    let next = inner.redirected(&target, status, headers)?;
+                    if !next.is_same_origin(&target) {
+                        // For good: whoever leads back may have chosen where to.
+                        confided.clear();
+                    }
+                    target = next;
                 }
                 Meaning::Permanent(class) => {
                     let (status, expired) = (response.status(), says_expired(response).await);
@@ -178,16 +186,24 @@ impl Fetcher {
 impl Inner {
     /// Sends the request and waits for the head of the answer; once more on another connection
     /// when a kept one turns out to be dead (http_faults.md row 97).
-    async fn answer(&self, target: &Target) -> Result<Response<Incoming>, FetchError> {
-        match self.try_answer(target).await {
-            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target).await,
+    async fn answer(
+        &self,
+        target: &Target,
+        confided: &HeaderMap,
+    ) -> Result<Response<Incoming>, FetchError> {
+        match self.try_answer(target, confided).await {
+            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target, confided).await,
             other => other,
         }
         .map_err(|unanswered| unanswered.error)
     }
 
-    async fn try_answer(&self, target: &Target) -> Result<Response<Incoming>, Unanswered> {
-        let mut request = request(target)?;
+    async fn try_answer(
+        &self,
+        target: &Target,
+        confided: &HeaderMap,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut request = request(target, confided)?;
         let connection = capture_connection(&mut request);
         // The header timer starts when there is a connection; until then the dialler's runs.
         let patience = {
@@ -261,8 +277,24 @@ impl From<FetchError> for Unanswered {
     }
 }
 
-/// The request says as little as possible: nothing of the caller, nothing of an earlier hop.
-fn request(target: &Target) -> Result<Request<Empty<Bytes>>, FetchError> {
+/// The caller's headers as HTTP has them, marked as sensitive: their values are never printed.
+fn confided(headers: &SourceHeaders) -> Result<HeaderMap, FetchError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter() {
+        let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        let Some((name, mut value)) = pair else {
+            let message = "A header given for the source is not one that HTTP can carry.";
+            return Err(error(FaultClass::Url, Retry::Never, message));
+        };
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
+/// The request says as little as possible: nothing of an earlier hop, and of the caller only the
+/// headers confided for this origin.
+fn request(target: &Target, confided: &HeaderMap) -> Result<Request<Empty<Bytes>>, FetchError> {
     let unusable = || {
         let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
         error(FaultClass::Url, Retry::Never, message)
@@ -277,12 +309,18 @@ fn request(target: &Target) -> Result<Request<Empty<Bytes>>, FetchError> {
         .path_and_query(target.path_and_query())
         .build()
         .map_err(|_| unusable())?;
-    Request::get(uri)
+    let mut request = Request::get(uri)
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "*/*")
-        .header(ACCEPT_ENCODING, "identity")
         .body(Empty::new())
-        .map_err(|_| unusable())
+        .map_err(|_| unusable())?;
+    // A caller may be another agent and accept other things, but never another coding.
+    let headers = request.headers_mut();
+    for (name, value) in confided {
+        headers.insert(name, value.clone());
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Ok(request)
 }
 
 /// The head is within its limit. The parser's own limit is its buffer, which is larger.

@@ -166,6 +166,11 @@ impl Target {
         self.https
     }
 
+    /// Whether both have the same scheme, host and port (RFC 6454 §4).
+    pub(super) fn is_same_origin(&self, other: &Self) -> bool {
+        (self.https, &self.host, self.port) == (other.https, &other.host, other.port)
+    }
+
     /// What stands in the request line: path and query, as the URL has them.
     pub(super) fn path_and_query(&self) -> &str {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]

@@ -1,7 +1,8 @@
 //! Bytes in: the guarded client that goes to addresses which callers name.
 //!
 //! `guard` decides where the server may go, `connect` dials what the guard let through, `client`
-//! asks and follows redirects, `source` hands the body on within its limits, `verdict` says what
+//! asks for what is `wanted` and follows redirects, `digest` reads what origins say of their bytes,
+//! `source` hands the body on within its limits, `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
 
@@ -9,12 +10,14 @@ mod addresses;
 mod allow;
 mod client;
 mod connect;
+pub mod digest;
 pub mod guard;
 mod host_slots;
 mod own;
 mod resolve;
 mod source;
 pub mod verdict;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ use std::time::Duration;
 pub use client::Fetcher;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
+pub use wanted::Wanted;
 
 use crate::config::Config;
 use crate::domain::fault::{JobFault, Retry};

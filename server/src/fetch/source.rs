@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout};
 
+use super::digest::{self, Announced};
 use super::host_slots::Slot;
 use super::verdict::{broken_body, error};
 use super::{FetchError, FetchSettings};
@@ -27,6 +29,7 @@ pub struct Source {
     content_type: Option<String>,
     etag: Option<String>,
     last_modified: Option<String>,
+    digests: Vec<Announced>,
     received: u64,
     limits: Limits,
     /// Since the present window of the speed floor began: bytes received, and time spent waiting
@@ -65,6 +68,7 @@ impl Source {
     /// # Errors
     /// When the announced length is none or over the limit.
     pub(super) fn new(
+        status: StatusCode,
         headers: &HeaderMap,
         body: Incoming,
         settings: &FetchSettings,
@@ -91,6 +95,7 @@ impl Source {
             content_type: kept(CONTENT_TYPE),
             etag: kept(ETAG),
             last_modified: kept(LAST_MODIFIED),
+            digests: digest::announced(status, headers),
             received: 0,
             limits: Limits {
                 max_bytes: settings.max_bytes,
@@ -122,6 +127,11 @@ impl Source {
     /// `Last-Modified`, as it came.
     pub fn last_modified(&self) -> Option<&str> {
         self.last_modified.as_deref()
+    }
+
+    /// Digests that the origin announced of the whole file.
+    pub fn digests(&self) -> &[Announced] {
+        &self.digests
     }
 
     /// The next piece of the body. `None` means that the whole body came and, where the origin

@@ -1,5 +1,6 @@
 //! The fetcher against origins that misbehave. Row numbers are those of http_faults.md.
 
+mod confided;
 mod http2;
 mod origin;
 mod pem;
@@ -53,7 +54,7 @@ fn fetcher(settings: FetchSettings) -> Fetcher {
 }
 
 async fn fetch(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, FetchError> {
-    let mut source = fetcher.open(&SourceUrl::new(url)).await?;
+    let mut source = fetcher.open(Wanted::whole(&SourceUrl::new(url))).await?;
     let mut bytes = Vec::new();
     while let Some(piece) = source.chunk().await? {
         bytes.extend_from_slice(&piece);
@@ -263,7 +264,7 @@ async fn a_file_over_the_limit_is_refused_by_its_length_or_at_the_limit() {
 async fn what_was_handed_on_never_exceeds_the_limit() {
     let origin = Origin::start(|_| vec![send(head("")), Step::Forever(vec![7; 10_000])]).await;
     let fetcher = fetcher(FetchSettings { max_bytes: 100_000, ..settings() });
-    let mut source = fetcher.open(&SourceUrl::new(origin.url("/"))).await.unwrap();
+    let mut source = fetcher.open(Wanted::whole(&SourceUrl::new(origin.url("/")))).await.unwrap();
     let mut received = 0;
     let error = loop {
         match source.chunk().await {
@@ -319,7 +320,7 @@ async fn a_slow_taker_is_not_the_origin_s_fault() {
         min_speed_window: SHORT,
         ..settings()
     });
-    let mut source = fetcher.open(&SourceUrl::new(origin.url("/"))).await.unwrap();
+    let mut source = fetcher.open(Wanted::whole(&SourceUrl::new(origin.url("/")))).await.unwrap();
     let mut received = 0;
     let mut pauses = 0;
     while let Some(piece) = source.chunk().await.unwrap() {
@@ -390,7 +391,7 @@ async fn a_request_says_nothing_but_what_it_wants_and_what_came_is_kept() {
     let fetcher = fetcher(settings());
     for _ in 0..2 {
         let url = origin.url("/a%2Fb%0d%0a.mp4?S=a%2Fb+c%3D#t=10");
-        let mut source = fetcher.open(&SourceUrl::new(url)).await.unwrap();
+        let mut source = fetcher.open(Wanted::whole(&SourceUrl::new(url))).await.unwrap();
         assert_eq!(source.length(), Some(5));
         assert_eq!(source.content_type(), Some("video/mp4"));
         assert_eq!(source.etag(), Some("W/\"a\""));
@@ -444,8 +445,9 @@ async fn one_host_gets_no_more_transfers_at_once_than_allowed() {
     let origin = Origin::start(|_| vec![send(head("")), send("hello"), Step::Hang]).await;
     let fetcher = fetcher(FetchSettings { per_host: 2, ..settings() });
     let url = SourceUrl::new(origin.url("/"));
-    let held = join_all([fetcher.open(&url), fetcher.open(&url)]).await;
-    let third = fetcher.open(&url);
+    let held =
+        join_all([fetcher.open(Wanted::whole(&url)), fetcher.open(Wanted::whole(&url))]).await;
+    let third = fetcher.open(Wanted::whole(&url));
     tokio::pin!(third);
     let waited = tokio::time::timeout(SHORT, &mut third).await;
     assert!(waited.is_err() && origin.connections() == 2, "a third one waits");

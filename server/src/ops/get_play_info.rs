@@ -6,7 +6,7 @@ use wire::action::{GetPlayInfo, MediaSelector, OutputType};
 use wire::code::{Code, Fault};
 use wire::reply::{GetPlayInfoReply, PlayInfo, Reply, VideoBase};
 
-use super::{Ops, store_fault};
+use super::{Ops, digests, store_fault};
 use crate::domain::account::AccountId;
 use crate::domain::job::StateKind;
 use crate::domain::media::{Media, MediaType};
@@ -90,6 +90,7 @@ impl Ops {
             creation_time: media.created.seconds(),
             modification_time: media.created.seconds(),
             codec_name: facts.codec.clone(),
+            digests: request.include_digests.then(|| digests::of(&media.object)),
         }
     }
 }

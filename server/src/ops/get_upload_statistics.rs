@@ -49,11 +49,12 @@ impl Ops {
         request: GetUploadStatistics,
     ) -> Result<Reply, Fault> {
         let question = (subject.account(), request.minutes);
-        let counts = match self.answers.recent(question) {
+        let asked = Instant::now();
+        let counts = match self.answers.recent(question, asked) {
             Some(counts) => counts,
             None => {
                 let counts = Arc::new(self.counts(question).await?);
-                self.answers.keep(question, counts.clone());
+                self.answers.keep(question, counts.clone(), asked);
                 counts
             }
         };
@@ -109,19 +110,19 @@ impl Ops {
 }
 
 impl Answers {
-    fn recent(&self, question: Question) -> Option<Arc<Counts>> {
+    fn recent(&self, question: Question, now: Instant) -> Option<Arc<Counts>> {
         let trust = TRUST * question.1.div_ceil(60);
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, counts) = answers.get(&question)?;
-        (at.elapsed() < trust).then(|| counts.clone())
+        (now.duration_since(*at) < trust).then(|| counts.clone())
     }
 
-    fn keep(&self, question: Question, counts: Arc<Counts>) {
+    fn keep(&self, question: Question, counts: Arc<Counts>, now: Instant) {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= ANSWERS_KEPT {
             answers.clear();
         }
-        answers.insert(question, (Instant::now(), counts));
+        answers.insert(question, (now, counts));
     }
 }
 
@@ -305,6 +306,26 @@ mod tests {
             .collect();
         let expected = [("B", 4, 0), ("A", 1, 9), ("C", 0, 1)];
         assert_eq!(counted, expected.map(|(code, jobs, off)| (code.to_owned(), jobs, off)));
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_a_second_for_each_hour_and_for_its_question_alone() {
+        let answers = Answers::default();
+        let (mine, all) = ((Some(AccountId(1)), 60), (None, 120));
+        let then = Instant::now();
+        answers.keep(mine, Arc::default(), then);
+        answers.keep(all, Arc::default(), then);
+        assert!(answers.recent((Some(AccountId(2)), 60), then).is_none());
+        assert!(answers.recent((None, 60), then).is_none());
+        let kept = |after| {
+            let now = then + Duration::from_millis(after);
+            [mine, all].map(|question| answers.recent(question, now).is_some())
+        };
+        assert_eq!((kept(999), kept(1_000), kept(2_000)), ([true; 2], [false, true], [false; 2]));
+        for minutes in 0..10 * u32::try_from(ANSWERS_KEPT).unwrap() {
+            answers.keep((None, minutes), Arc::default(), then);
+        }
+        assert!(answers.0.lock().unwrap().len() <= ANSWERS_KEPT);
     }
 
     #[test]

@@ -52,8 +52,8 @@ impl Ops {
                 (found.into_iter().flatten().collect(), missing)
             }
         };
+        let keys: Vec<Key> = jobs.iter().map(|job| job.key).collect();
         let mut past: HashMap<Key, Vec<Attempt>> = if request.include_attempts {
-            let keys: Vec<Key> = jobs.iter().map(|job| job.key).collect();
             self.store.job_attempts(&keys).await.map_err(store_fault)?.into_iter().collect()
         } else {
             HashMap::new()
@@ -64,7 +64,10 @@ impl Ops {
                 .then(|| self.attempts(&job, past.remove(&job.key).unwrap_or_default()));
             UrlUploadInfo { attempts, ..self.info(job, request.include_progress) }
         });
-        let infos = infos.collect();
+        let mut infos: Vec<UrlUploadInfo> = infos.collect();
+        if request.include_digests {
+            self.add_digests(&keys, &mut infos).await?;
+        }
         Ok(Reply::GetUrlUploadInfos(GetUrlUploadInfosReply { infos, non_exists }))
     }
 }

@@ -51,6 +51,7 @@ impl Ops {
             error_message,
             user_data: job.request.user_data,
             progress,
+            digests: None,
             attempts: None,
             account: None,
         }

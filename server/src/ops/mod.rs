@@ -25,6 +25,7 @@ mod accounts;
 mod attempts;
 mod cancel_url_upload_jobs;
 mod console_session;
+mod digests;
 mod get_configuration;
 mod get_play_info;
 mod get_request_record;
@@ -57,7 +58,7 @@ pub struct Ops {
     pub rules: Rules,
     /// The newest requests.
     pub records: Arc<Records>,
-    /// Seals secrets of new access keys, and tickets.
+    /// Seals secrets of new access keys, tickets, and the headers that callers confide for sources.
     pub vault: Vault,
     pub node: NodeFacts,
     /// Statistics answered a moment ago.

@@ -46,6 +46,9 @@ pub const INFOS_LIMIT: usize = 100;
 /// part of the URL, which no index helps; everything else goes by an index that holds nothing but
 /// hits.
 pub const SEARCH_BUDGET: usize = 10_000;
+/// The same for a search among some of the jobs only. They lie apart: to read one costs about four
+/// times as much as to read one's neighbour (measured with a million jobs: 2.6 µs, and 0.7 µs).
+pub const SCATTERED_BUDGET: usize = SEARCH_BUDGET / 4;
 
 /// A failure of the store itself; the change it was asked for did not happen, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +186,7 @@ pub enum Finish {
 }
 
 /// How a claim ended.
+#[expect(clippy::large_enum_variant, reason = "made once for each job's end and moved twice")]
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Success { facts: MediaFacts, object: StoredObject },
@@ -213,8 +217,8 @@ pub enum CancelVerdict {
 #[derive(Clone, Debug, Default)]
 pub struct JobPage {
     pub jobs: Vec<Job>,
-    /// Pass as `before` to go on; `None` at the end. When [`SEARCH_BUDGET`] ended the search, the
-    /// page may be short, or empty, although there is more.
+    /// Pass as `before` to go on; `None` at the end. When its budget ended the search, the page
+    /// may be short, or empty, although there is more.
     pub next: Option<Key>,
 }
 
@@ -246,6 +250,20 @@ impl PageRequest {
         let first = self.since.map_or(Key(0), Key::first_at);
         let until = self.until.map_or(Key(i64::MAX), Key::first_at);
         (first, until.min(self.before.unwrap_or(until)))
+    }
+
+    /// Whether every job in the range of keys is looked at.
+    fn is_of_everything(&self) -> bool {
+        self.account.is_none() && self.fault.is_none() && self.kinds().len() == StateKind::ALL.len()
+    }
+
+    /// How many jobs may be looked at for a page.
+    fn budget(&self) -> usize {
+        if self.url_contains.is_none() || self.is_of_everything() {
+            SEARCH_BUDGET
+        } else {
+            SCATTERED_BUDGET
+        }
     }
 
     /// The states to look at; a fault is one of failed jobs alone.
@@ -442,7 +460,8 @@ pub trait Store: Desk {
         since: Timestamp,
     ) -> StoreResult<Vec<Vec<Job>>>;
 
-    /// A page of jobs, newest first. Looks at no more than [`SEARCH_BUDGET`] of them.
+    /// A page of jobs, newest first. Looks at no more than [`SEARCH_BUDGET`] of them,
+    /// or [`SCATTERED_BUDGET`].
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage>;
 
     /// The states of jobs of any account, for the sweep of objects, each with the token of its last
@@ -456,6 +475,10 @@ pub trait Store: Desk {
 
     /// The stored object of a medium, for serving it by a signed URL, whoever asks.
     async fn media_object(&self, key: Key) -> StoreResult<Option<(StoredObject, MediaFacts)>>;
+
+    /// The stored objects of the media among `keys`, in their order. The keys are those of jobs
+    /// that their account has been shown.
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>>;
 
     /// Counts.
     async fn stats(&self) -> StoreResult<Stats>;

@@ -1,7 +1,7 @@
 //! The worker: claims jobs, pulls them, and keeps the promises of a lease.
 //!
 //! [`claims`] hands jobs to slots, [`one_job`] is the story of one of them, [`beat`] keeps the
-//! leases of all alive, [`janitor`] ends leases that nobody keeps and removes what a crash left.
+//! leases of all alive, `integrity` compares digests, [`janitor`] ends leases that nobody keeps and removes what a crash left.
 //! A worker may be paused or cut off at any moment: every write names its token, and objects carry
 //! it in their name, so a worker that lost its lease changes nothing.
 
@@ -12,8 +12,10 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::blob::Blobs;
 use crate::blob::spool::Spool;
+use crate::domain::digest::Md5Rule;
 use crate::domain::retry::Backoff;
 use crate::door::Clock;
+use crate::door::vault::Vault;
 use crate::fetch::Fetcher;
 use crate::probe::ProbeSettings;
 use crate::run::stop::Stop;
@@ -24,6 +26,7 @@ use crate::telemetry::metrics::Metrics;
 pub mod beat;
 pub mod board;
 pub mod claims;
+mod integrity;
 pub mod janitor;
 pub mod one_job;
 pub mod pace;
@@ -39,6 +42,8 @@ pub struct Worker {
     pub spool: Spool,
     pub blobs: Arc<dyn Blobs>,
     pub probe: ProbeSettings,
+    /// Opens the headers that callers confide for their sources.
+    pub vault: Vault,
     pub clock: Clock,
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
@@ -64,6 +69,8 @@ pub struct WorkRules {
     pub rescues: u32,
     /// Bytes that must stay free for submissions; transfers leave half of them alone.
     pub min_free: u64,
+    /// When MD5 is computed.
+    pub md5: Md5Rule,
     /// How long failed and cancelled jobs are kept.
     pub retention: Duration,
 }

@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use super::Worker;
 use super::board::Active;
+use super::integrity;
 use crate::blob::spool::{Staged, StagedWriter};
 use crate::blob::{BlobError, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
-use crate::door::random;
-use crate::fetch::{FetchError, Source};
+use crate::domain::source_headers::SourceHeaders;
+use crate::door::{random, sealed_headers};
+use crate::fetch::{FetchError, Source, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
 use crate::store::{Claim, Finish, Outcome, StoreResult};
 use crate::telemetry::metrics::JobLabels;
 
 /// How the work on a claim came to its end.
+#[expect(clippy::large_enum_variant, reason = "made once for each job's end and moved twice")]
 enum End {
     Stored(MediaFacts, StoredObject),
     Fault(JobFault, Retry),
@@ -90,18 +93,32 @@ async fn pull(
     token: Token,
     active: &Active,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
-    let mut source = worker.fetcher.open(&job.url).await?;
+    let headers = confided(worker, job)?;
+    let wanted = Wanted { url: &job.url, headers: &headers };
+    let mut source = worker.fetcher.open(wanted).await?;
     verify_announced(job, &source)?;
     active.announced(source.length().or(job.request.file_size));
     active.enter(Phase::Downloading);
     let staged = receive(worker, job, token, &mut source, active).await?;
     active.enter(Phase::DownloadSuccess);
-    verify(job, &staged)?;
+    verify(job, &source, &staged)?;
     let facts = understand(worker, job, &source, &staged).await?;
     active.enter(Phase::Uploading);
     let object = publish(worker, job, token, staged, &facts).await?;
     active.enter(Phase::UploadSuccess);
     Ok((facts, object))
+}
+
+/// The headers that the caller confided for the source; none for most. When they do not open, no
+/// request is made without them; the fault may pass, because an operator can put the right master
+/// key back.
+fn confided(worker: &Worker, job: &Job) -> Result<SourceHeaders, FetchError> {
+    let Some(sealed) = &job.request.sealed_headers else { return Ok(SourceHeaders::none()) };
+    sealed_headers::open(&worker.vault, job.account, &job.url, sealed).map_err(|error| {
+        tracing::error!(job = job.key.0, %error, "no headers for the source");
+        let message = "Haulage cannot open the headers that were given for this source.";
+        transient(FaultClass::Internal, message)
+    })
 }
 
 /// Streams the source into a staged file. The first bytes decide early whether going on makes
@@ -115,6 +132,7 @@ async fn receive(
 ) -> Result<Staged, FetchError> {
     let name = format!("{:016x}-{}", job.key.0, token.0);
     let mut staged = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
+    staged.also(integrity::asked(&job.request.declared, source.digests(), worker.rules.md5));
     let mut sniffed = false;
     let mut room_checked = 0;
     while let Some(bytes) = source.chunk().await? {
@@ -183,8 +201,8 @@ fn verify_announced(job: &Job, source: &Source) -> Result<(), FetchError> {
     }
 }
 
-/// Compares what arrived with what the caller declared.
-fn verify(job: &Job, staged: &Staged) -> Result<(), FetchError> {
+/// Compares what arrived with what the caller declared and the origin announced.
+fn verify(job: &Job, source: &Source, staged: &Staged) -> Result<(), FetchError> {
     match job.request.file_size {
         Some(declared) if declared != staged.size() => {
             let message = format!(
@@ -193,7 +211,10 @@ fn verify(job: &Job, staged: &Staged) -> Result<(), FetchError> {
             );
             Err(permanent(FaultClass::ChecksumMismatch, message))
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => {
+            let computed = |algorithm| staged.digest(algorithm);
+            integrity::verify(&job.request.declared, source.digests(), computed)
+        }
     }
 }
 
@@ -226,9 +247,9 @@ async fn publish(
         location: DEFAULT_LOCATION.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
-        sha256: staged.sha256().to_owned(),
+        sha256: staged.sha256(),
         crc64: staged.crc64(),
-        md5: None,
+        md5: staged.md5(),
     };
     worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)

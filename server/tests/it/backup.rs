@@ -32,7 +32,7 @@ async fn a_backup_taken_under_load_holds_everything_acknowledged_before_it() {
         let (client, url) = (client.clone(), origin.url("/good/load.mp4"));
         spawn(async move {
             while !stop.load(Ordering::SeqCst) {
-                client.submit(&[url.clone()]).await;
+                client.submit(std::slice::from_ref(&url)).await;
                 writing.store(true, Ordering::SeqCst);
             }
         })

@@ -147,6 +147,17 @@ async fn keys_are_made_used_disabled_and_deleted_beside_a_running_server() {
     assert_eq!(offline(&["account", "create", "acme"]).await.code, Some(0));
     assert_eq!(offline(&["account", "create", "acme"]).await.code, Some(1), "it is taken");
     assert_eq!(offline(&["account", "create", "no/name"]).await.code, Some(2));
+    let made = offline(&["account", "create", "ops", "--operator", "--json"]).await;
+    assert_eq!(made.json()["Operator"], true);
+    let accounts = offline(&["account", "list", "--json"]).await.json();
+    let operators: Vec<&Value> = accounts["Accounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|account| account["Operator"] == true)
+        .map(|account| &account["Name"])
+        .collect();
+    assert_eq!(operators, ["default", "ops"], "the first account is one too");
     assert_eq!(offline(&["key", "create", "--account", "nobody"]).await.code, Some(1));
     let made = offline(&["key", "create", "--account", "acme", "--json"]).await;
     assert_eq!(made.err, "", "a secret goes to one place only");

@@ -11,7 +11,6 @@ const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/haulage.servi
 const MOST_EXPOSURE: &str = "15";
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the tool under test is a program")]
 fn the_systemd_unit_is_sandboxed() {
     if !Path::new("/usr/bin/systemd-analyze").exists() {
         return skip("the_systemd_unit_is_sandboxed", "systemd-analyze is missing");

@@ -241,6 +241,25 @@ fn scripts_import_only_each_other_and_never_make_markup_from_text() {
     }
 }
 
+#[test]
+fn every_language_of_the_explorer_is_in_the_document() {
+    let document = std::fs::read_to_string(repository().join("docs/explorer.md")).unwrap();
+    let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| ")).collect();
+    let modules: Vec<&str> = ASSETS
+        .iter()
+        .filter_map(|asset| asset.text.split_once("export const label = '"))
+        .filter_map(|(_, rest)| rest.split('\'').next())
+        .collect();
+    assert!(modules.len() > 10);
+    // Two generations of a core share the name of their language.
+    for label in modules {
+        let name = label.split(" (").next().unwrap();
+        let is_there =
+            rows.iter().any(|row| row.trim_start_matches(['|', ' ', '`']).starts_with(name));
+        assert!(is_there, "{label} has a row");
+    }
+}
+
 /// Runs a script of `tests/explorer`; its output is shown, and it must say that all holds.
 fn node(script: &str, variables: &[(&str, &str)]) {
     let path = repository().join("tests/explorer").join(script).canonicalize().unwrap();
@@ -310,6 +329,7 @@ async fn the_sample_code_of_every_operation_does_what_the_form_says() {
             ("MEDIA_ID", &media),
             ("ACCESS_KEY_ID", KEY_ID),
             ("ACCESS_KEY_SECRET", SECRET),
+            ("DATA_DIR", dirs[1].path().to_str().unwrap()),
             ("CLIENTS", clients.to_str().unwrap()),
             ("HAULAGE", BINARY),
             ("RLIBS", rlibs.to_str().unwrap()),

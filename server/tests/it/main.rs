@@ -9,9 +9,13 @@
 mod architecture;
 mod backup;
 mod bad_input;
+mod browser;
 mod cli;
+mod confided;
 mod console;
+mod content;
 mod deploy;
+mod digests;
 mod disk;
 mod explorer;
 mod faults;
@@ -26,3 +30,4 @@ mod readme;
 mod sdk;
 mod secrets;
 mod stopping;
+mod syscalls;

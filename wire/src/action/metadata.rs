@@ -1,8 +1,11 @@
 //! `UploadMetadatas` (§9.1): an array of objects, or one object, each about one URL of the call.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::reader::{self, is_word};
+use super::source_headers::SourceHeaders;
 use super::{json, url};
 use crate::code::{Code, Fault};
 use crate::spec::{Kind, METADATA_FIELDS};
@@ -148,6 +151,41 @@ impl Entry {
         let Kind::OneOf(extensions) = kind("FileExtension") else { mistaken("FileExtension") };
         let extension = reader::choice(extensions, text.strip_prefix('.').unwrap_or(text));
         extension.map(Some).ok_or_else(|| Fault::new(Code::InvalidFileNameExtension))
+    }
+
+    /// A digest of N bytes in hexadecimal (any letter case) or Base64; the two never have one
+    /// length.
+    pub(super) fn digest<const N: usize>(&self, name: &str) -> Result<Option<[u8; N]>, Fault> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let decoded =
+            if text.len() == 2 * N { hex::decode(text).ok() } else { STANDARD.decode(text).ok() };
+        let digest = decoded.and_then(|bytes| <[u8; N]>::try_from(bytes).ok());
+        digest.map(Some).ok_or_else(|| {
+            let why = format_args!("{name} takes {N} bytes in hexadecimal or Base64");
+            invalid(self.number, why)
+        })
+    }
+
+    /// A string of decimal digits. A number too, as long as no client can have lost its last
+    /// digits on the way (§7.2).
+    pub(super) fn crc64(&self) -> Result<Option<u64>, Fault> {
+        const EXACT: u64 = (1 << 53) - 1;
+        let crc = match self.value("Crc64") {
+            None => return Ok(None),
+            Some(Value::String(text)) if text.is_empty() => return Ok(None),
+            Some(Value::String(text)) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().ok()
+            }
+            Some(value) => value.as_u64().filter(|number| *number <= EXACT),
+        };
+        crc.map(Some).ok_or_else(|| {
+            invalid(self.number, "Crc64 takes a 64-bit number as a string of decimal digits")
+        })
+    }
+
+    pub(super) fn headers(&self) -> Result<Option<SourceHeaders>, Fault> {
+        let (headers, basic_auth) = (self.value("Headers"), self.value("BasicAuth"));
+        SourceHeaders::read(headers, basic_auth).map_err(|why| invalid(self.number, why))
     }
 
     fn value(&self, name: &str) -> Option<&Value> {

@@ -8,6 +8,7 @@ mod json;
 mod metadata;
 mod reader;
 mod selector;
+mod source_headers;
 mod upload;
 mod url;
 pub mod user_data;
@@ -18,6 +19,7 @@ pub use console::{
     CreateAccessKey, CreateAccount, DeleteAccessKey, GetRequestRecord, GetUploadStatistics,
     ListUrlUploadJobs, UpdateAccessKey, UpdateAccount,
 };
+pub use source_headers::SourceHeaders;
 pub use url::normalise_url;
 
 use self::reader::Reader;
@@ -111,6 +113,14 @@ pub struct Source {
     pub cate_id: Option<i64>,
     /// Bytes.
     pub file_size: Option<u64>,
+    /// Ours: what the bytes must be; the job fails if they are not.
+    pub md5: Option<[u8; 16]>,
+    /// Ours.
+    pub sha256: Option<[u8; 32]>,
+    /// Ours: CRC-64/XZ, as OSS's `x-oss-hash-crc64ecma`.
+    pub crc64: Option<u64>,
+    /// Ours: `Headers` and `BasicAuth`; never empty.
+    pub headers: Option<SourceHeaders>,
     pub reference_id: Option<String>,
     pub template_group_id: Option<String>,
     pub workflow_id: Option<String>,
@@ -143,6 +153,8 @@ pub struct GetUrlUploadInfos {
     pub selector: Selector,
     /// Ours: also answer `Progress` fields of running jobs.
     pub include_progress: bool,
+    /// Ours: also answer `Digests` of jobs that succeeded.
+    pub include_digests: bool,
     /// Ours: also answer `Attempts`.
     pub include_attempts: bool,
 }
@@ -152,6 +164,7 @@ impl GetUrlUploadInfos {
         Ok(Self {
             selector: Selector::read(reader, "UploadURLs")?,
             include_progress: reader.boolean("IncludeProgress")?,
+            include_digests: reader.boolean("IncludeDigests")?,
             include_attempts: reader.boolean("IncludeAttempts")?,
         })
     }
@@ -190,6 +203,8 @@ pub struct GetPlayInfo {
     pub result_type: ResultType,
     /// Codec filter, lower case.
     pub codec_name: Option<String>,
+    /// Ours: also answer `Digests` of the streams.
+    pub include_digests: bool,
     /// Parameters that are accepted and change nothing here, by name (PlayConfig, ReAuthInfo, …).
     pub ignored: BTreeMap<String, String>,
 }
@@ -229,6 +244,7 @@ impl GetPlayInfo {
                 _ => ResultType::Single,
             },
             codec_name: reader.text("CodecName")?.map(str::to_ascii_lowercase),
+            include_digests: reader.boolean("IncludeDigests")?,
             ignored,
         })
     }

@@ -93,6 +93,10 @@ impl<'a> Call<'a> {
             source.cover_url = entry.cover_url()?;
             source.cate_id = entry.integer("CateId")?;
             source.file_size = entry.integer("FileSize")?.map(i64::unsigned_abs);
+            source.md5 = entry.digest("Md5")?;
+            source.sha256 = entry.digest("Sha256")?;
+            source.crc64 = entry.crc64()?;
+            source.headers = entry.headers()?;
             source.reference_id = entry.id("ReferenceId")?.map(str::to_owned);
             override_with(&mut source.template_group_id, entry.id("TemplateGroupId")?);
             override_with(&mut source.workflow_id, entry.id("WorkflowId")?);

@@ -3,7 +3,7 @@
 
 use super::node::Node;
 use super::{
-    AttemptInfo, CancelUrlUploadJobsReply, GetPlayInfoReply, GetUrlUploadInfosReply,
+    AttemptInfo, CancelUrlUploadJobsReply, Digests, GetPlayInfoReply, GetUrlUploadInfosReply,
     ListUrlUploadJobsReply, Outcome, PlayInfo, ProgressInfo, UploadJob, UploadMediaByUrlReply,
     UrlUploadInfo, VideoBase,
 };
@@ -32,7 +32,7 @@ impl GetUrlUploadInfosReply {
 
 impl UrlUploadInfo {
     fn node(&self) -> Node<'_> {
-        let mut fields = Fields::with_capacity(13);
+        let mut fields = Fields::with_capacity(14);
         fields.push(("JobId", text(&self.job_id)));
         fields.push(("UploadURL", text(&self.upload_url)));
         push(&mut fields, "MediaId", self.media_id.as_deref().map(text));
@@ -44,6 +44,7 @@ impl UrlUploadInfo {
         push(&mut fields, "ErrorMessage", self.error_message.as_deref().map(text));
         push(&mut fields, "UserData", self.user_data.as_deref().map(text));
         push(&mut fields, "Progress", self.progress.as_ref().map(ProgressInfo::node));
+        push(&mut fields, "Digests", self.digests.as_ref().map(Digests::node));
         let attempts = self.attempts.as_ref();
         push(&mut fields, "Attempts", attempts.map(|list| flat(list, AttemptInfo::node)));
         push(&mut fields, "Account", self.account.as_deref().map(text));
@@ -118,7 +119,7 @@ impl VideoBase {
 
 impl PlayInfo {
     fn node(&self) -> Node<'_> {
-        let mut fields = Fields::with_capacity(18);
+        let mut fields = Fields::with_capacity(19);
         push(&mut fields, "Width", self.width.map(long));
         push(&mut fields, "Height", self.height.map(long));
         fields.push(("Size", long(self.size)));
@@ -137,6 +138,16 @@ impl PlayInfo {
         fields.push(("ModificationTime", time(self.modification_time)));
         fields.push(("NarrowBandType", text("0")));
         push(&mut fields, "CodecName", self.codec_name.as_deref().map(text));
+        push(&mut fields, "Digests", self.digests.as_ref().map(Digests::node));
+        Node::Object(fields)
+    }
+}
+
+impl Digests {
+    fn node(&self) -> Node<'_> {
+        let mut fields = vec![("Sha256", text(&self.sha256))];
+        fields.push(("Crc64", Node::from(self.crc64.to_string())));
+        push(&mut fields, "Md5", self.md5.as_deref().map(text));
         Node::Object(fields)
     }
 }

@@ -74,6 +74,8 @@ pub struct UrlUploadInfo {
     pub user_data: Option<String>,
     /// Ours.
     pub progress: Option<ProgressInfo>,
+    /// Ours: of the stored bytes, if asked for and stored.
+    pub digests: Option<Digests>,
     /// Ours: the newest attempts, oldest first.
     pub attempts: Option<Vec<AttemptInfo>>,
     /// Ours: name of the account, where several are meant.
@@ -201,6 +203,19 @@ pub struct PlayInfo {
     /// Unix seconds.
     pub modification_time: i64,
     pub codec_name: Option<String>,
+    /// Ours: `Some` if asked for.
+    pub digests: Option<Digests>,
+}
+
+/// Ours: digests of stored bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Digests {
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    /// CRC-64/XZ; a decimal string on the wire: clients lose digits of such numbers (§7.2).
+    pub crc64: u64,
+    /// Lower-case hexadecimal, where it was computed.
+    pub md5: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -7,7 +7,9 @@ mod ours;
 mod rows;
 
 pub use openapi::openapi;
-pub use operations::{COMMON_PARAMETERS, METADATA_FIELDS, OPERATIONS, USER_DATA_LIMITS};
+pub use operations::{
+    COMMON_PARAMETERS, METADATA_FIELDS, OPERATIONS, SOURCE_HEADER_LIMITS, USER_DATA_LIMITS,
+};
 
 use crate::code::Code;
 
@@ -67,6 +69,15 @@ impl Operation {
 pub struct UserDataLimits {
     pub callback_url: usize,
     pub extend: usize,
+}
+
+/// Limits of `Headers` and `BasicAuth` of a metadata object, taken together.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceHeaderLimits {
+    /// Most headers.
+    pub count: usize,
+    /// Most bytes of all names and values.
+    pub bytes: usize,
 }
 
 /// RAM access level (§15).

@@ -3,8 +3,8 @@
 use super::ours;
 use super::rows::{always, optional, our_field, our_parameter, required, sometimes};
 use super::{
-    Access, EXTENSIONS, FORMATS, Field, FieldKind, Kind, Operation, Parameter, URL_LIMIT,
-    UserDataLimits,
+    Access, EXTENSIONS, FORMATS, Field, FieldKind, Kind, Operation, Parameter, SourceHeaderLimits,
+    URL_LIMIT, UserDataLimits,
 };
 use crate::code::Code;
 use crate::params::VALUE_LIMIT;
@@ -92,7 +92,43 @@ pub static METADATA_FIELDS: &[Parameter] = &[
         "Wins over the extension of the URL.",
     ),
     optional("ReferenceId", Kind::Word { min: 6, max: 64 }, "my-media-0001", "The caller's id."),
+    our_parameter(optional(
+        "Md5",
+        Kind::Text { max: 32 },
+        "",
+        "MD5 of the file, hexadecimal or Base64; the job fails if the bytes have another.",
+    )),
+    our_parameter(optional(
+        "Sha256",
+        Kind::Text { max: 64 },
+        "",
+        "SHA-256 of the file, hexadecimal or Base64; the job fails if the bytes have another.",
+    )),
+    our_parameter(optional(
+        "Crc64",
+        Kind::Text { max: 20 },
+        "",
+        "CRC-64/XZ of the file in decimal, as OSS's x-oss-hash-crc64ecma; the job fails if the \
+         bytes have another.",
+    )),
+    our_parameter(optional(
+        "Headers",
+        Kind::Json { max: VALUE_LIMIT },
+        "",
+        "Object of strings: headers for the source's own origin (scheme, host, port), and for no \
+         other. At most 16, with BasicAuth, and 8192 bytes. Kept encrypted, never shown.",
+    )),
+    our_parameter(optional(
+        "BasicAuth",
+        Kind::Json { max: VALUE_LIMIT },
+        "",
+        "Object of User and Password, sent as Authorization; treated as Headers.",
+    )),
 ];
+
+/// Limits of `Headers` and `BasicAuth`: room for a session cookie or a token, not for a body.
+pub static SOURCE_HEADER_LIMITS: SourceHeaderLimits =
+    SourceHeaderLimits { count: 16, bytes: 8 * 1024 };
 
 /// Limits of `UserData` (§13.4; the callback's after SetMessageCallback, §10).
 pub static USER_DATA_LIMITS: UserDataLimits = UserDataLimits { callback_url: 256, extend: 512 };
@@ -154,7 +190,8 @@ const UPLOAD_MEDIA_BY_URL: Operation = Operation {
             "[{\"SourceURL\":\"http://media.example/video01.mp4\",\"Title\":\"First\"}]",
             "Array of objects (or one object) with the metadata of URLs: SourceURL, Title, \
              FileSize, Description, CoverURL, CateId, Tags, TemplateGroupId, WorkflowId, \
-             FileExtension, ReferenceId. An entry whose SourceURL is not in UploadURLs is ignored.",
+             FileExtension, ReferenceId; additions of this server: Md5, Sha256, Crc64, Headers, \
+             BasicAuth. An entry whose SourceURL is not in UploadURLs is ignored.",
         ),
         optional(
             "TemplateGroupId",
@@ -245,6 +282,11 @@ pub(super) const JOB_FIELDS: &[Field] = &[
         "With IncludeProgress.",
     ),
     our_field(
+        "Digests",
+        FieldKind::Object(DIGEST_FIELDS),
+        "With IncludeDigests of GetURLUploadInfos, once the job succeeded.",
+    ),
+    our_field(
         "Attempts",
         FieldKind::Flat(&[
             always("Number", FieldKind::Long, "1 for the first."),
@@ -286,6 +328,12 @@ const GET_URL_UPLOAD_INFOS: Operation = Operation {
             Kind::Boolean,
             "true",
             "Adds Progress to the jobs.",
+        )),
+        our_parameter(optional(
+            "IncludeDigests",
+            Kind::Boolean,
+            "true",
+            "Adds Digests to the jobs that succeeded.",
         )),
         our_parameter(optional(
             "IncludeAttempts",
@@ -401,6 +449,12 @@ const GET_PLAY_INFO: Operation = Operation {
             "Accepted, changes nothing.",
         ),
         optional("Trace", Kind::Text { max: 4096 }, "", "Accepted, changes nothing."),
+        our_parameter(optional(
+            "IncludeDigests",
+            Kind::Boolean,
+            "true",
+            "Adds Digests to the streams.",
+        )),
     ],
     reply: &[
         always(
@@ -448,4 +502,12 @@ const PLAY_INFO_FIELDS: &[Field] = &[
     always("ModificationTime", FieldKind::String, "UTC."),
     always("NarrowBandType", FieldKind::String, "0: ordinary transcoding, or none."),
     sometimes("CodecName", FieldKind::String, "Of the first video stream, or of the audio."),
+    our_field("Digests", FieldKind::Object(DIGEST_FIELDS), "With IncludeDigests."),
+];
+
+/// Of the stored bytes, computed by this server while they arrived.
+const DIGEST_FIELDS: &[Field] = &[
+    always("Sha256", FieldKind::String, "Hexadecimal."),
+    always("Crc64", FieldKind::String, "CRC-64/XZ in decimal, as OSS computes it."),
+    sometimes("Md5", FieldKind::String, "Hexadecimal, where it was computed."),
 ];

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use wire::code::{Code, Fault};
 use wire::envelope::Format;
 use wire::reply::{
-    AttemptInfo, CancelUrlUploadJobsReply, GetPlayInfoReply, GetUrlUploadInfosReply,
+    AttemptInfo, CancelUrlUploadJobsReply, Digests, GetPlayInfoReply, GetUrlUploadInfosReply,
     ListUrlUploadJobsReply, Node, Outcome, OutcomeKind, PlayInfo, ProgressInfo, Reply, UploadJob,
     UploadMediaByUrlReply, UrlUploadInfo, VideoBase, render_fault,
 };
@@ -40,6 +40,7 @@ fn info() -> UrlUploadInfo {
             deadline: 1_767_409_445,
             rescues: 0,
         }),
+        digests: Some(Digests { sha256: "ab".repeat(32), crc64: 7, md5: Some("cd".repeat(16)) }),
         attempts: Some(vec![AttemptInfo {
             number: 1,
             start_time: 1_767_323_045,
@@ -114,6 +115,11 @@ fn play_info() -> GetPlayInfoReply {
             creation_time: 1_767_323_045,
             modification_time: 1_767_323_046,
             codec_name: Some("h264".to_owned()),
+            digests: Some(Digests {
+                sha256: "ab".repeat(32),
+                crc64: u64::MAX,
+                md5: Some("cd".repeat(16)),
+            }),
         }],
     }
 }
@@ -195,15 +201,15 @@ fn infos_of_jobs() {
         infos: vec![info(), pending],
         non_exists: vec!["j3".to_owned()],
     });
-    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","URLUploadInfoList":[{"JobId":"j1","UploadURL":"http://h/a.mp4?x=1&y=2","MediaId":"m1","Status":"DOWNLOADING","FileSize":"64610","CreationTime":"2026-01-02T03:04:05Z","CompleteTime":"2026-01-02T03:04:06Z","ErrorCode":"URLInvalidError","ErrorMessage":"gone","UserData":"{}","Progress":{"BytesReceived":10,"BytesTotal":20,"Attempt":1,"Title":"a.mp4","NextAttemptTime":"2026-01-02T03:05:05Z","Deadline":"2026-01-03T03:04:05Z","Rescues":0},"Attempts":[{"Number":1,"StartTime":"2026-01-02T03:04:05Z","EndTime":"2026-01-02T03:04:06Z","Ending":"Failed","ErrorCode":"URLInvalidError","ErrorMessage":"gone","Bytes":10}],"Account":"press"},{"JobId":"j2","UploadURL":"http://h/b.mp4","Status":"PENDING","CreationTime":"2026-01-02T03:04:05Z"}],"NonExists":["j3"]}"#);
-    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetURLUploadInfosResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><URLUploadInfoList><JobId>j1</JobId><UploadURL>http://h/a.mp4?x=1&amp;y=2</UploadURL><MediaId>m1</MediaId><Status>DOWNLOADING</Status><FileSize>64610</FileSize><CreationTime>2026-01-02T03:04:05Z</CreationTime><CompleteTime>2026-01-02T03:04:06Z</CompleteTime><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><UserData>{}</UserData><Progress><BytesReceived>10</BytesReceived><BytesTotal>20</BytesTotal><Attempt>1</Attempt><Title>a.mp4</Title><NextAttemptTime>2026-01-02T03:05:05Z</NextAttemptTime><Deadline>2026-01-03T03:04:05Z</Deadline><Rescues>0</Rescues></Progress><Attempts><Number>1</Number><StartTime>2026-01-02T03:04:05Z</StartTime><EndTime>2026-01-02T03:04:06Z</EndTime><Ending>Failed</Ending><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><Bytes>10</Bytes></Attempts><Account>press</Account></URLUploadInfoList><URLUploadInfoList><JobId>j2</JobId><UploadURL>http://h/b.mp4</UploadURL><Status>PENDING</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime></URLUploadInfoList><NonExists>j3</NonExists></GetURLUploadInfosResponse>"#);
+    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","URLUploadInfoList":[{"JobId":"j1","UploadURL":"http://h/a.mp4?x=1&y=2","MediaId":"m1","Status":"DOWNLOADING","FileSize":"64610","CreationTime":"2026-01-02T03:04:05Z","CompleteTime":"2026-01-02T03:04:06Z","ErrorCode":"URLInvalidError","ErrorMessage":"gone","UserData":"{}","Progress":{"BytesReceived":10,"BytesTotal":20,"Attempt":1,"Title":"a.mp4","NextAttemptTime":"2026-01-02T03:05:05Z","Deadline":"2026-01-03T03:04:05Z","Rescues":0},"Digests":{"Sha256":"abababababababababababababababababababababababababababababababab","Crc64":"7","Md5":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"},"Attempts":[{"Number":1,"StartTime":"2026-01-02T03:04:05Z","EndTime":"2026-01-02T03:04:06Z","Ending":"Failed","ErrorCode":"URLInvalidError","ErrorMessage":"gone","Bytes":10}],"Account":"press"},{"JobId":"j2","UploadURL":"http://h/b.mp4","Status":"PENDING","CreationTime":"2026-01-02T03:04:05Z"}],"NonExists":["j3"]}"#);
+    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetURLUploadInfosResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><URLUploadInfoList><JobId>j1</JobId><UploadURL>http://h/a.mp4?x=1&amp;y=2</UploadURL><MediaId>m1</MediaId><Status>DOWNLOADING</Status><FileSize>64610</FileSize><CreationTime>2026-01-02T03:04:05Z</CreationTime><CompleteTime>2026-01-02T03:04:06Z</CompleteTime><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><UserData>{}</UserData><Progress><BytesReceived>10</BytesReceived><BytesTotal>20</BytesTotal><Attempt>1</Attempt><Title>a.mp4</Title><NextAttemptTime>2026-01-02T03:05:05Z</NextAttemptTime><Deadline>2026-01-03T03:04:05Z</Deadline><Rescues>0</Rescues></Progress><Digests><Sha256>abababababababababababababababababababababababababababababababab</Sha256><Crc64>7</Crc64><Md5>cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd</Md5></Digests><Attempts><Number>1</Number><StartTime>2026-01-02T03:04:05Z</StartTime><EndTime>2026-01-02T03:04:06Z</EndTime><Ending>Failed</Ending><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><Bytes>10</Bytes></Attempts><Account>press</Account></URLUploadInfoList><URLUploadInfoList><JobId>j2</JobId><UploadURL>http://h/b.mp4</UploadURL><Status>PENDING</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime></URLUploadInfoList><NonExists>j3</NonExists></GetURLUploadInfosResponse>"#);
 }
 
 #[test]
 fn play_info_has_strings_where_the_api_has_strings() {
     let reply = Reply::GetPlayInfo(play_info());
-    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","VideoBase":{"VideoId":"m1","Title":"A <b>","Duration":"9.0464","CoverURL":"http://h/c.jpg","Status":"Normal","CreationTime":"2026-01-02T03:04:05Z","MediaType":"video","StorageClass":"Standard"},"PlayInfoList":{"PlayInfo":[{"Width":1280,"Height":720,"Size":418112,"PlayURL":"http://h/media/1?e=1&s=2","Format":"mp4","Definition":"OD","Specification":"Original","Duration":"9.0464","Bitrate":"450.878","Fps":"25.0","Encrypt":0,"StreamType":"video","Status":"Normal","JobId":"j1","CreationTime":"2026-01-02T03:04:05Z","ModificationTime":"2026-01-02T03:04:06Z","NarrowBandType":"0","CodecName":"h264"}]}}"#);
-    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetPlayInfoResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><VideoBase><VideoId>m1</VideoId><Title>A &lt;b&gt;</Title><Duration>9.0464</Duration><CoverURL>http://h/c.jpg</CoverURL><Status>Normal</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime><MediaType>video</MediaType><StorageClass>Standard</StorageClass></VideoBase><PlayInfoList><PlayInfo><Width>1280</Width><Height>720</Height><Size>418112</Size><PlayURL>http://h/media/1?e=1&amp;s=2</PlayURL><Format>mp4</Format><Definition>OD</Definition><Specification>Original</Specification><Duration>9.0464</Duration><Bitrate>450.878</Bitrate><Fps>25.0</Fps><Encrypt>0</Encrypt><StreamType>video</StreamType><Status>Normal</Status><JobId>j1</JobId><CreationTime>2026-01-02T03:04:05Z</CreationTime><ModificationTime>2026-01-02T03:04:06Z</ModificationTime><NarrowBandType>0</NarrowBandType><CodecName>h264</CodecName></PlayInfo></PlayInfoList></GetPlayInfoResponse>"#);
+    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","VideoBase":{"VideoId":"m1","Title":"A <b>","Duration":"9.0464","CoverURL":"http://h/c.jpg","Status":"Normal","CreationTime":"2026-01-02T03:04:05Z","MediaType":"video","StorageClass":"Standard"},"PlayInfoList":{"PlayInfo":[{"Width":1280,"Height":720,"Size":418112,"PlayURL":"http://h/media/1?e=1&s=2","Format":"mp4","Definition":"OD","Specification":"Original","Duration":"9.0464","Bitrate":"450.878","Fps":"25.0","Encrypt":0,"StreamType":"video","Status":"Normal","JobId":"j1","CreationTime":"2026-01-02T03:04:05Z","ModificationTime":"2026-01-02T03:04:06Z","NarrowBandType":"0","CodecName":"h264","Digests":{"Sha256":"abababababababababababababababababababababababababababababababab","Crc64":"18446744073709551615","Md5":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}}]}}"#);
+    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetPlayInfoResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><VideoBase><VideoId>m1</VideoId><Title>A &lt;b&gt;</Title><Duration>9.0464</Duration><CoverURL>http://h/c.jpg</CoverURL><Status>Normal</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime><MediaType>video</MediaType><StorageClass>Standard</StorageClass></VideoBase><PlayInfoList><PlayInfo><Width>1280</Width><Height>720</Height><Size>418112</Size><PlayURL>http://h/media/1?e=1&amp;s=2</PlayURL><Format>mp4</Format><Definition>OD</Definition><Specification>Original</Specification><Duration>9.0464</Duration><Bitrate>450.878</Bitrate><Fps>25.0</Fps><Encrypt>0</Encrypt><StreamType>video</StreamType><Status>Normal</Status><JobId>j1</JobId><CreationTime>2026-01-02T03:04:05Z</CreationTime><ModificationTime>2026-01-02T03:04:06Z</ModificationTime><NarrowBandType>0</NarrowBandType><CodecName>h264</CodecName><Digests><Sha256>abababababababababababababababababababababababababababababababab</Sha256><Crc64>18446744073709551615</Crc64><Md5>cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd</Md5></Digests></PlayInfo></PlayInfoList></GetPlayInfoResponse>"#);
 }
 
 #[test]

@@ -307,6 +307,87 @@ fn metadata_that_breaks_a_limit_is_refused_by_its_own_code() {
 }
 
 #[test]
+fn digests_of_a_source_are_declared_in_hexadecimal_base64_or_decimal() {
+    let with = |fields: &str| {
+        let metadatas = format!(r#"[{{"SourceURL":"http://h/a.mp4",{fields}}}]"#);
+        let request = upload(&[("UploadURLs", "http://h/a.mp4"), ("UploadMetadatas", &metadatas)]);
+        request.map(|mut request| request.sources.remove(0))
+    };
+    // MD5 and SHA-256 of "abc" (RFC 1321, FIPS 180-2), and Base64 of the same bytes.
+    let md5 = *b"\x90\x01\x50\x98\x3c\xd2\x4f\xb0\xd6\x96\x3f\x7d\x28\xe1\x7f\x72";
+    for text in [
+        "900150983cd24fb0d6963f7d28e17f72",
+        "900150983CD24FB0D6963F7D28E17F72",
+        "kAFQmDzST7DWlj99KOF/cg==",
+    ] {
+        assert_eq!(with(&format!(r#""Md5":"{text}""#)).unwrap().md5, Some(md5), "{text}");
+    }
+    let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let base64 = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+    let declared = [hex, base64].map(|text| with(&format!(r#""sha256":"{text}""#)).unwrap().sha256);
+    assert!(declared[0].is_some_and(|digest| digest.starts_with(&[0xba, 0x78])));
+    assert_eq!(declared[0], declared[1]);
+    for (text, crc) in [
+        (r#""18446744073709551615""#, Some(u64::MAX)),
+        (r#""0""#, Some(0)),
+        ("9007199254740991", Some((1 << 53) - 1)),
+        (r#""""#, None),
+        ("null", None),
+    ] {
+        assert_eq!(with(&format!(r#""Crc64":{text}"#)).unwrap().crc64, crc, "{text}");
+    }
+    for fields in [
+        r#""Md5":"900150983cd24fb0d6963f7d28e17f7""#,
+        r#""Md5":"900150983cd24fb0d6963f7d28e17f7g""#,
+        r#""Md5":"kAFQmDzST7DWlj99KOF/cg""#,
+        r#""Md5":"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=""#,
+        r#""Sha256":"900150983cd24fb0d6963f7d28e17f72""#,
+        r#""Crc64":"18446744073709551616""#,
+        r#""Crc64":"-1""#,
+        r#""Crc64":"+1""#,
+        r#""Crc64":"0x1f""#,
+        r#""Crc64":9007199254740992"#,
+        r#""Crc64":1.5"#,
+    ] {
+        let fault = with(fields).unwrap_err();
+        assert_eq!(fault.code_text(), "InvalidParameter.UploadMetadatas", "{fields}");
+        assert!(fault.message().contains(" takes "), "{}", fault.message());
+    }
+    for fields in [r#""Md5":7"#, r#""Sha256":["x"]"#] {
+        assert_eq!(refusal(with(fields)), "InvalidParameter.UploadMetadatas", "{fields}");
+    }
+}
+
+#[test]
+fn headers_for_a_source_are_taken_whole_or_refuse_the_call_without_being_repeated() {
+    let with = |fields: &str| {
+        let metadatas = format!(r#"[{{"SourceURL":"http://h/a.mp4",{fields}}}]"#);
+        upload(&[("UploadURLs", "http://h/a.mp4"), ("UploadMetadatas", &metadatas)])
+    };
+    let both = r#""headers":{"X-Key":"CANARY"},"basicauth":{"User":"u","Password":"CANARY"}"#;
+    let request = with(both).unwrap();
+    assert!(!format!("{request:?}").contains("CANARY"));
+    let headers = request.sources[0].headers.clone().unwrap().into_pairs();
+    let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["X-Key", "Authorization"]);
+    assert_eq!(with(r#""Headers":{}"#).unwrap().sources[0].headers, None);
+    for fields in [
+        r#""Headers":{"Host":"CANARY"}"#,
+        r#""Headers":{"X":"CANARY\r\nY: z"}"#,
+        r#""Headers":["CANARY"]"#,
+        r#""BasicAuth":{"User":"CANARY"}"#,
+        r#""BasicAuth":7"#,
+    ] {
+        let fault = with(fields).unwrap_err();
+        assert_eq!(fault.code_text(), "InvalidParameter.UploadMetadatas", "{fields}");
+        assert!(!fault.message().contains("CANARY"), "{}", fault.message());
+    }
+    // Two calls that differ in a header alone are not the same call.
+    let other = with(&both.replace("CANARY\"}", "CANARZ\"}")).unwrap();
+    assert_ne!(other.fingerprint, request.fingerprint);
+}
+
+#[test]
 fn metadata_that_is_no_such_json_is_refused() {
     // Row 61.
     let deep = "[".repeat(10_000);

@@ -68,6 +68,8 @@ fn another_value(setting: &Setting) -> &'static str {
         "public_url" => "https://pull.example",
         "log" => "haulage=debug",
         "log_format" => "json",
+        "md5" => "always",
+        "http2" => "on",
         "data_dir" => "/srv/haulage",
         "database_url" => "sqlite:///srv/other.db",
         "storage_url" => "file:///srv/objects",

@@ -256,3 +256,23 @@ fn a_redirect_passes_the_whole_gate_anew() {
         Refusal::Downgrade
     );
 }
+
+#[test]
+fn an_origin_is_scheme_host_and_port_together() {
+    let guard = Guard::new(Vec::new(), Vec::new());
+    let to = |url: &str| guard.target(url).unwrap();
+    let here = to("https://h.example.com/a.mp4");
+    for same in
+        ["https://h.example.com/b?c", "HTTPS://H.EXAMPLE.COM:443/", "https://h.example.com."]
+    {
+        assert!(here.is_same_origin(&to(same)), "{same}");
+    }
+    for other in [
+        "http://h.example.com/a.mp4",
+        "http://h.example.com:443/a.mp4",
+        "https://h.example.com:8443/a.mp4",
+        "https://www.h.example.com/a.mp4",
+    ] {
+        assert!(!here.is_same_origin(&to(other)), "{other}");
+    }
+}

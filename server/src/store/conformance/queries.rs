@@ -7,6 +7,7 @@ use super::bed::{
     success, url,
 };
 use crate::domain::account::AccountId;
+use crate::domain::digest::Declared;
 use crate::domain::id::Key;
 use crate::domain::job::{JobRequest, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::Media;
@@ -60,6 +61,8 @@ pub(super) async fn a_job_is_kept_whole(store: Arc<dyn Store>) {
         cover_url: text("cover"),
         cate_id: Some(i64::MIN),
         file_size: Some(u64::MAX),
+        declared: Declared { md5: Some([1; 16]), sha256: Some([2; 32]), crc64: Some(u64::MAX) },
+        sealed_headers: text("sealed"),
         reference_id: text("reference"),
         template_group_id: text("group"),
         workflow_id: text("workflow"),
@@ -183,6 +186,9 @@ pub(super) async fn a_medium_is_found_by_key_and_by_reference_id(store: Arc<dyn 
     }
     let stored = bed.store.media_object(keys[0]).await.unwrap();
     assert_eq!(stored, Some((object(4_096), facts())));
+    let asked = [Key(1), keys[0], Key(i64::MAX)];
+    let found = bed.store.media_objects(&asked).await.unwrap();
+    assert_eq!(found, [(keys[0], object(4_096))]);
     assert_eq!(bed.job(keys[0]).await.bytes, 4_096);
     // Another account learns nothing.
     for media in [MediaRef::Key(keys[0]), by_reference(), MediaRef::Key(Key(1))] {

@@ -19,8 +19,8 @@ use self::desk::Sums;
 use super::nonces::{self, Nonces};
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Counted, Finish, JobPage,
-    MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, SEARCH_BUDGET,
-    Session, Stats, Store, StoreError, StoreResult, Submission, Submitted,
+    MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, Session, Stats, Store,
+    StoreError, StoreResult, Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::attempt::{Attempt, Ending};
@@ -307,7 +307,7 @@ impl Store for MemoryStore {
     }
 
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage> {
-        self.with(|inner| Ok(inner.page(&request, SEARCH_BUDGET)))
+        self.with(|inner| Ok(inner.page(&request, request.budget())))
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {
@@ -342,6 +342,13 @@ impl Store for MemoryStore {
         self.with(|inner| {
             let media = inner.media.get(&key);
             Ok(media.map(|media| (media.object.clone(), media.facts.clone())))
+        })
+    }
+
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>> {
+        self.with(|inner| {
+            let found = keys.iter().filter_map(|key| inner.media.get(key));
+            Ok(found.map(|media| (media.key, media.object.clone())).collect())
         })
     }
 

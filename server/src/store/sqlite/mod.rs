@@ -40,8 +40,8 @@ use self::writer::Writer;
 use super::nonces::{self, Nonces};
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, Retention, SEARCH_BUDGET, Stats, Store, StoreError,
-    StoreResult, Submission, Submitted,
+    Nonce, NonceUse, Outcome, PageRequest, Retention, Stats, Store, StoreError, StoreResult,
+    Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
@@ -249,7 +249,8 @@ impl Store for SqliteStore {
     }
 
     async fn job_page(&self, request: PageRequest) -> StoreResult<JobPage> {
-        self.readers.read(move |db| pages::page(db, &request, SEARCH_BUDGET)).await
+        let budget = request.budget();
+        self.readers.read(move |db| pages::page(db, &request, budget)).await
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {
@@ -263,6 +264,11 @@ impl Store for SqliteStore {
 
     async fn media_object(&self, key: Key) -> StoreResult<Option<(StoredObject, MediaFacts)>> {
         self.readers.read(move |db| queries::object(db, key)).await
+    }
+
+    async fn media_objects(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StoredObject)>> {
+        let keys = keys.to_vec();
+        self.readers.read(move |db| queries::objects(db, &keys)).await
     }
 
     async fn stats(&self) -> StoreResult<Stats> {

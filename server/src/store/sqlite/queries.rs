@@ -118,6 +118,14 @@ pub(super) fn object(
     Ok(rows.next().transpose()?.map(|(facts, object)| (object, facts)))
 }
 
+pub(super) fn objects(db: &Connection, keys: &[Key]) -> Result<Vec<(Key, StoredObject)>, Failure> {
+    let mut out = Vec::with_capacity(keys.len());
+    for key in keys {
+        out.extend(object(db, *key)?.map(|(object, _)| (*key, object)));
+    }
+    Ok(out)
+}
+
 pub(super) fn stats(db: &Connection) -> Result<Stats, Failure> {
     let totals = db
         .prepare_cached(sql::QUEUE_TOTALS)?

@@ -17,8 +17,8 @@ macro_rules! object_columns {
     };
 }
 
-/// The keys of a page, newest first, with whether the URL has the part that is looked for; the
-/// table is not touched unless one is. The rows are taken one by one, so there is no limit.
+/// Keys for a page, newest first, with whether the URL has the part that is looked for; the table
+/// is not touched unless there is one.
 macro_rules! page {
     ($index:literal $rule:literal) => {
         concat!(
@@ -26,7 +26,7 @@ macro_rules! page {
             $index,
             " WHERE key >= ?2 AND key < ?3 ",
             $rule,
-            " ORDER BY key DESC"
+            " ORDER BY key DESC LIMIT ?4"
         )
     };
 }
@@ -152,11 +152,10 @@ statements! {
          ORDER BY key DESC LIMIT ?6"
     );
     PAGE_ALL = page!("" "");
-    PAGE_STATE = page!("INDEXED BY job_state" "AND state = ?4");
-    PAGE_ACCOUNT_STATE = page!("INDEXED BY job_list" "AND state = ?4 AND account = ?5");
-    PAGE_FAULT = page!("INDEXED BY job_fault" "AND fault_code = ?4");
-    PAGE_ACCOUNT_FAULT =
-        page!("INDEXED BY job_account_fault" "AND fault_code = ?4 AND account = ?5");
+    PAGE_STATE = page!("INDEXED BY job_list" "AND account = ?5 AND state = ?6");
+    PAGE_FAULT = page!("INDEXED BY job_fault" "AND account = ?5 AND fault_code = ?6");
+    /// Every account that ever had a job.
+    PAGE_ACCOUNTS = "SELECT account FROM queue";
     JOB_BY_KEY = concat!("SELECT ", job_columns!(), " FROM job WHERE key = ?1");
     STATE_AND_TOKEN = "SELECT state, token FROM job WHERE key = ?1";
     MEDIA_FIND = concat!(

@@ -9,7 +9,7 @@ mod chains;
 mod later;
 mod names;
 mod netns;
-mod origin;
+pub mod origin;
 mod rows;
 mod singles;
 

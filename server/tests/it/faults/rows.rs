@@ -8,6 +8,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use super::origin::{Script, Speech, Step, send};
 use crate::harness::origin::SAMPLE;
 
@@ -357,8 +361,18 @@ fn again() -> Vec<Row> {
         59,
         "replaced while it was read",
         always(version("ETag: \"1\"", &spliced)),
-        Outcome::Stored(spliced),
+        Outcome::Stored(spliced.clone()),
     ));
+    let digest = STANDARD.encode(Sha256::digest(&v1));
+    rows.push(
+        fails(
+            59,
+            "replaced while it was read, with a digest",
+            version(&format!("ETag: \"1\"\r\nRepr-Digest: sha-256=:{digest}:"), &spliced),
+            "URLInvalidError.ChecksumMismatch",
+        )
+        .asked(2),
+    );
     for (number, tag) in [
         (49, "ETag: W/\"1\""),
         (49, "X-No: validator"),

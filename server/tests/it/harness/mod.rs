@@ -205,6 +205,11 @@ impl Client {
     }
 
     pub async fn send(&self, signed: &Signed) -> Answer {
+        self.try_send(signed).await.expect("the server answers")
+    }
+
+    /// `None` when there is no server, or it goes without an answer.
+    pub async fn try_send(&self, signed: &Signed) -> Option<Answer> {
         let mut head = format!("{} {} HTTP/1.1\r\n", signed.method, signed.path_and_query);
         let mut has_host = false;
         for (name, value) in &signed.headers {
@@ -217,7 +222,7 @@ impl Client {
         head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", signed.body.len());
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&signed.body);
-        raw(self.address, &bytes).await.expect("the server answers")
+        raw(self.address, &bytes).await
     }
 
     /// A plain GET.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::{Client, KEY_ID, SECRET};
 
@@ -64,6 +64,15 @@ impl Process {
         data_dir: &Path,
         make: impl FnOnce(Command) -> Command,
     ) -> Self {
+        Self::try_start_as(log_dir, data_dir, make).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// As [`Process::start_as`]; what a server that did not start said at last.
+    pub fn try_start_as(
+        log_dir: &Path,
+        data_dir: &Path,
+        make: impl FnOnce(Command) -> Command,
+    ) -> Result<Self, String> {
         let log = log_dir.join("stderr.log");
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = make(command(data_dir));
@@ -71,13 +80,13 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("haulage ready on http://")
-            .unwrap_or_else(|| panic!("no ready line but {line:?}; {}", tail(&log)))
-            .parse()
-            .unwrap();
-        Self { child, address, log }
+        let Some(address) = line.trim().strip_prefix("haulage ready on http://") else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("no ready line but {line:?}; {}", tail(&log)));
+        };
+        let address = address.parse().unwrap();
+        Ok(Self { child, address, log })
     }
 
     pub fn pid(&self) -> u32 {
@@ -86,6 +95,11 @@ impl Process {
 
     pub fn client(&self) -> Client {
         Client::new(self.address, KEY_ID, SECRET)
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// SIGKILL, and waits for the end.

@@ -13,7 +13,8 @@ use crate::domain::job::StateKind;
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{at, new_job, submission, success, url};
 use crate::store::{
-    CancelBy, CancelVerdict, Nonce, NonceUse, Store, StoreError, StoreResult, Submitted,
+    CancelBy, CancelVerdict, Counted, Desk, Nonce, NonceUse, Store, StoreError, StoreResult,
+    Submitted, Tally,
 };
 
 /// Keeps the writer busy until the barrier opens, so that what is queued meanwhile is one batch.
@@ -66,6 +67,29 @@ async fn commands_queued_together_are_one_transaction_and_a_failing_one_spoils_n
     // The third saw the first one's change, and nobody else did before the commit.
     assert_eq!(last.await.unwrap().unwrap(), (1, 0));
     assert_eq!(store.account_list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_batch_counts_is_added_up_without_what_a_failing_command_counted() {
+    let disk = Disk::new();
+    let (store, bed) = disk.bed().await;
+    let tasks = Tasks::new();
+    let gate = hold(&store, &tasks).await;
+    let account = bed.account;
+    let mut waiting = Vec::new();
+    for (jobs, fails) in [(1, false), (10, true), (100, false)] {
+        waiting.push(store.writer.slot().await.unwrap().send(false, move |write| {
+            write.counts.add(at(0), account, Counted::Accepted, jobs, 5);
+            if fails { Err(row::corrupt("on purpose")) } else { Ok(()) }
+        }));
+    }
+    gate.wait();
+    for (answer, fails) in waiting.into_iter().zip([false, true, false]) {
+        assert_eq!(answer.await.unwrap().is_err(), fails);
+    }
+    let tally =
+        Tally { minute: at(0), account, what: Counted::Accepted, jobs: 101, bytes: 10, millis: 0 };
+    assert_eq!(store.tallies(None, at(0)).await.unwrap(), [tally]);
 }
 
 #[tokio::test]

@@ -1,0 +1,68 @@
+// A real server for a test in the browser: the binary, with a data directory of its own.
+//
+// Environment: HAULAGE (the binary; target/debug/haulage), SCRATCH (a directory that the caller
+// removes; the system's temporary one).
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BINARY = process.env.HAULAGE
+  || fileURLToPath(new URL('../../target/debug/haulage', import.meta.url));
+
+/** A server that does not say that it is ready has failed; milliseconds. */
+const READY_WITHIN = 30_000;
+
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+
+/** Ends every server that a test left behind; for the `after` of a file of tests. */
+export async function stopAll() {
+  await Promise.all([...running].map((child) => new Promise((done) => {
+    child.once('exit', done);
+    child.kill('SIGKILL');
+  })));
+}
+
+/** Starts `haulage serve`; jobs stay pending. `env`: more settings, as `HAULAGE_…`. */
+export async function serve(env = {}) {
+  const dir = mkdtempSync(path.join(process.env.SCRATCH || tmpdir(), 'haulage-browser-'));
+  const outside = Object.entries(process.env).filter(([name]) => !name.startsWith('HAULAGE_'));
+  const log = path.join(dir, 'stderr.log');
+  const child = spawn(BINARY, ['serve'], {
+    cwd: dir,
+    env: {
+      ...Object.fromEntries(outside),
+      HAULAGE_DATA_DIR: path.join(dir, 'data'),
+      HAULAGE_LISTEN: '127.0.0.1:0',
+      HAULAGE_EGRESS_ALLOW: '127.0.0.0/8',
+      HAULAGE_MIN_FREE: '0',
+      HAULAGE_TRANSFERS: '0',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', openSync(log, 'a')],
+  });
+  running.add(child);
+  const ended = new Promise((done) => {
+    child.once('exit', () => { running.delete(child); done(); });
+  });
+  let said = '';
+  const origin = await new Promise((ready, failed) => {
+    const late = setTimeout(() => failed(new Error(`no ready line: ${said}`)), READY_WITHIN);
+    child.once('exit', (code) => failed(new Error(`the server ended with ${code}: ${said}${readFileSync(log, 'utf8')}`)));
+    child.stdout.on('data', (data) => {
+      said += data;
+      const line = /haulage ready on (http:\/\/\S+)/.exec(said);
+      if (line) { clearTimeout(late); ready(line[1]); }
+    });
+  });
+  return {
+    origin,
+    /** All that it wrote, for credentials that it shows once. */
+    log: () => said + readFileSync(log, 'utf8'),
+    /** Ends it at once; answers when it is gone. */
+    stop: () => { child.kill('SIGKILL'); return ended; },
+  };
+}
