@@ -77,6 +77,8 @@ pub struct Config {
     pub partial_age: Duration,
     /// How long a failed or cancelled job's record is kept.
     pub retention: Duration,
+    /// How long a sign-in to the console lasts.
+    pub console_session: Duration,
     /// How long running transfers may go on after SIGTERM.
     pub drain: Duration,
     /// Validity of play URLs whose caller did not say.
@@ -137,6 +139,7 @@ impl Default for Config {
             partial_bytes: 64 * GIB,
             partial_age: DAY,
             retention: DAY * 366,
+            console_session: Duration::from_secs(12 * 3_600),
             drain: Duration::from_secs(25),
             auth_timeout: Duration::from_secs(3_600),
             min_free: 64 * MIB,

@@ -109,6 +109,8 @@ settings! {
             "Base of play URLs and Recommend links, as clients reach this server; follows from `listen` when not set.";
         connections (connections): count Open = "4096",
             "Concurrent connections the server accepts; more wait in the listen queue.";
+        console_session (console_session): duration Open = "12h",
+            "How long a sign-in to the console lasts.";
         drain (drain): pause Open = "25s",
             "How long running transfers may go on after SIGTERM; what is left is handed back and continues after the next start.";
         log (log): filter Open = "info",

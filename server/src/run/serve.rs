@@ -38,6 +38,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process::Rate;
+use crate::web::console::Console;
 use crate::worker::board::Board;
 use crate::worker::janitor::SweepError;
 use crate::worker::pace::Pace;
@@ -350,6 +351,7 @@ impl Parts<'_> {
             records,
             metrics: shared.metrics.clone(),
             public_url,
+            console: Console::new(&self.vault, config.console_session),
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
         }

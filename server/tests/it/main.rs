@@ -12,6 +12,7 @@ mod bad_input;
 mod browser;
 mod cli;
 mod confided;
+mod console;
 mod content;
 mod deploy;
 mod digests;
