@@ -1,5 +1,5 @@
-// The few verbs with which the scripts write into the page. Text is always text: nothing here, and
-// nowhere else, parses markup.
+// The few verbs with which the scripts write into the page. Text is always text: nothing here
+// parses markup, and nothing elsewhere but console.js, which parses the server's own pages.
 
 /** An element with attributes and children; strings become text. */
 export function element(name, attributes = {}, ...children) {

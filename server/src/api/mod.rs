@@ -21,6 +21,7 @@ use crate::run::stop::Stop;
 use crate::run::tasks::Tasks;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::web::console::{self, Console};
 use crate::web::{assets, explorer};
 
 pub mod auth;
@@ -46,6 +47,7 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     /// Base of Recommend links and play URLs, without trailing slash.
     pub public_url: String,
+    pub console: Console,
     pub tasks: Tasks,
     pub stop: Stop,
 }
@@ -56,8 +58,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/", any(root))
         .route("/media/{*path}", any(serve_media))
         .route("/errors", get(error_index))
+        .route("/errors/jobs", get(|| async { pages::job_errors() }))
         .route("/errors/{code}", get(error_page))
-        .route("/console", get(pages::welcome))
         .route("/explorer", get(|| async { explorer::index() }))
         .route("/explorer/{action}", get(explorer_operation))
         .route("/assets/{version}/{*path}", get(asset))
@@ -65,6 +67,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(console::routes())
         .fallback(gate::unknown_path)
         .method_not_allowed_fallback(gate::wrong_method)
         .with_state(api)

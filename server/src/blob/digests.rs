@@ -29,6 +29,18 @@ impl Running {
         }
     }
 
+    /// All digests, for a file whose beginning is read again before it is known which are asked for.
+    pub(super) fn all() -> Self {
+        let mut all = Self::new();
+        Algorithm::ALL.into_iter().for_each(|algorithm| all.add(algorithm));
+        all
+    }
+
+    /// SHA-256 of the bytes so far and of `more`, lower-case hex.
+    pub(super) fn sha256_with(&self, more: &[u8]) -> String {
+        hex::encode(self.sha256.clone().chain_update(more).finalize())
+    }
+
     /// Carries this one on too. Right only before the first byte.
     pub(super) fn add(&mut self, algorithm: Algorithm) {
         match algorithm {

@@ -48,6 +48,12 @@ impl Disk {
         }
     }
 
+    /// Puts a file in the place of another in one step: whoever looks sees the one or the other.
+    pub(super) fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.note("rename-over", to)?;
+        Ok(rustix::fs::rename(from, to)?)
+    }
+
     /// Makes `path` and what is missing above it, each durable in its parent.
     pub(super) fn make_directories(&self, path: &Path) -> io::Result<()> {
         if path.as_os_str().is_empty() || path.is_dir() {

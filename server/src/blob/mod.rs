@@ -24,7 +24,7 @@ pub mod local;
 pub mod spool;
 
 pub use local::LocalBlobs;
-pub use spool::{Spool, Staged, StagedWriter};
+pub use spool::{Mark, Partial, Spool, Staged, StagedWriter, Tally, staged_name};
 
 /// Why bytes could not be kept or read. No variant carries bytes of a source or its URL.
 #[derive(Debug, thiserror::Error)]

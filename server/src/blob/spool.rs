@@ -1,25 +1,39 @@
 //! The spool: where the bytes of a transfer land first, always a local file of our own.
 //!
-//! A staged file has one owner. Dropping the owner removes the file, whatever the reason; what a
-//! killed process leaves behind goes with [`Spool::sweep`] at the next start.
+//! A staged file has one owner, which holds its lock. Dropping the owner removes the file, unless
+//! a checkpoint says that its bytes are on stable storage ([`mark`]): then it stays for the next
+//! attempt of its job ([`partials`]), and goes with the job's end or by the janitor.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
 
 use super::BlobError;
 use super::digests::{Computed, Running};
 use super::disk::{self, Disk};
 use crate::domain::digest::{Algorithm, Digest};
+use crate::domain::version::Version;
+
+mod mark;
+mod partials;
+
+pub use mark::{Mark, Tally};
+pub use partials::{Partial, staged_name};
 
 /// Bytes kept from the beginning of a transfer, for sniffing it before its end.
 pub const HEAD_BYTES: usize = 4 * 1024;
 /// Longest name of a staged file, in characters.
 const NAME_LIMIT: usize = 128;
-/// What a staged file's name ends with; the sweep touches no other file.
-const SUFFIX: &str = ".part";
+/// What the name of a staged file ends with, of its checkpoint, and of a checkpoint that is being
+/// written; the sweep touches no other file.
+const PART: &str = ".part";
+const MARK: &str = ".mark";
+const FRESH: &str = ".mark-new";
 /// Published files keep this mode: the owner may write, the group may read.
 const FILE_MODE: u32 = 0o640;
 
@@ -65,41 +79,22 @@ impl Spool {
         if expected.is_some_and(|bytes| self.free_bytes().is_ok_and(|free| free < bytes)) {
             return Err(BlobError::Full);
         }
-        let path = self.directory.join(format!("{name}{SUFFIX}"));
+        let path = self.path(name, PART);
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create_new(true)
             .mode(FILE_MODE)
             .open(&path)
             .map_err(|e| BlobError::io("make a staged file", e))?;
-        Ok(StagedWriter {
-            lodging: Lodging { path, file: Some(file) },
-            disk: self.disk.clone(),
-            head: Vec::new(),
-            written: 0,
-            digests: Running::new(),
-            failed: false,
-        })
+        // Nobody can hold a file that is new. Where files cannot be locked, none is ever continued.
+        drop(file.try_lock());
+        let lodging = Lodging { path, file: Some(file), kept: false };
+        Ok(StagedWriter::new(lodging, self, Received::new(Running::new())))
     }
 
-    /// Removes every staged file whose name `keep` does not want, and returns how many; for the
-    /// start of a node, before its first transfer.
-    ///
-    /// # Errors
-    /// When the directory cannot be read or a file not be removed.
-    pub async fn sweep(&self, keep: &(dyn Fn(&str) -> bool + Sync)) -> Result<usize, BlobError> {
-        const ACTION: &str = "sweep the staging directory";
-        let directory = self.directory.clone();
-        let mut names = blocking(ACTION, move || staged_names(&directory)).await?;
-        names.retain(|name| !keep(name));
-        let directory = self.directory.clone();
-        blocking(ACTION, move || {
-            for name in &names {
-                fs::remove_file(directory.join(format!("{name}{SUFFIX}")))?;
-            }
-            Ok(names.len())
-        })
-        .await
+    fn path(&self, name: &str, suffix: &str) -> PathBuf {
+        self.directory.join(format!("{name}{suffix}"))
     }
 
     /// Bytes that can still be written here.
@@ -117,17 +112,6 @@ impl Spool {
     }
 }
 
-fn staged_names(directory: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
-}
-
 /// Runs file calls where they block nobody's executor.
 pub(super) async fn blocking<T, F>(action: &'static str, work: F) -> Result<T, BlobError>
 where
@@ -140,33 +124,42 @@ where
     }
 }
 
-/// A file that goes when its owner goes.
+/// A file that goes when its owner goes, or stays for the next attempt.
 struct Lodging {
     path: PathBuf,
     /// `None` once the file has been given away and is no longer ours to remove.
     file: Option<File>,
+    /// A checkpoint covers its bytes: it stays when its owner goes.
+    kept: bool,
 }
 
-/// Removes the file when dropped. A closure that owns it removes the file also when the runtime
-/// drops the closure instead of running it.
-struct Eviction(PathBuf, Option<File>);
+impl Lodging {
+    fn beside(&self, suffix: &str) -> PathBuf {
+        self.path.with_extension(&suffix[1..])
+    }
+}
+
+/// Removes a file and its checkpoint when dropped. A closure that owns it removes them also when
+/// the runtime drops the closure instead of running it.
+struct Eviction(Lodging);
 
 impl Drop for Eviction {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "cannot remove a staged file; the next start sweeps it");
+        for path in [self.0.beside(FRESH), self.0.beside(MARK), self.0.path.clone()] {
+            if let Err(error) = mark::remove_if_there(&path) {
+                tracing::warn!(%error, "cannot remove a staged file; the janitor will");
+            }
         }
         // The last handle to an unlinked file frees its blocks, which takes a while for a big one.
-        drop(self.1.take());
+        drop(self.0.file.take());
     }
 }
 
 impl Drop for Lodging {
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
-        let eviction = Eviction(std::mem::take(&mut self.path), Some(file));
+        let Some(file) = self.file.take().filter(|_| !self.kept) else { return };
+        let path = std::mem::take(&mut self.path);
+        let eviction = Eviction(Self { path, file: Some(file), kept: false });
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || drop(eviction))),
             Err(_) => drop(eviction),
@@ -174,23 +167,55 @@ impl Drop for Lodging {
     }
 }
 
-/// Takes the bytes of one transfer. Dropping it removes its file.
-pub struct StagedWriter {
-    lodging: Lodging,
-    disk: Disk,
+/// What is known of the bytes received so far.
+struct Received {
     head: Vec<u8>,
     written: u64,
     digests: Running,
-    /// A write has failed half-way: file and digests no longer agree.
+}
+
+impl Received {
+    fn new(digests: Running) -> Self {
+        Self { head: Vec::new(), written: 0, digests }
+    }
+
+    fn absorb(&mut self, bytes: &[u8]) {
+        let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..wanted]);
+        self.digests.update(bytes);
+        self.written += bytes.len() as u64;
+    }
+
+    fn mark(&self, version: Version, tally: Tally) -> Mark {
+        Mark { offset: self.written, sha256: self.digests.sha256_with(b""), version, tally }
+    }
+}
+
+/// Takes the bytes of one transfer. Dropping it removes its file, unless there is a checkpoint.
+pub struct StagedWriter {
+    lodging: Lodging,
+    disk: Disk,
+    received: Received,
+    /// A write or a sync has failed: nothing of the file can be trusted.
     failed: bool,
+    /// What the last checkpoint said beside its bytes, and its work while it lasts.
+    noted: Option<(Version, Tally)>,
+    under_way: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl StagedWriter {
+    fn new(lodging: Lodging, spool: &Spool, received: Received) -> Self {
+        let disk = spool.disk.clone();
+        Self { lodging, disk, received, failed: false, noted: None, under_way: None }
+    }
+
     /// Carries more digests on than SHA-256 and CRC-64. To be called before the first byte: once
-    /// there are bytes, a digest that begins now would be wrong, and is left out.
+    /// there are bytes, a digest that begins now would be wrong, and is left out. A writer that
+    /// [`Spool::take_up`] gave carries all of them on.
     pub fn also(&mut self, algorithms: impl IntoIterator<Item = Algorithm>) {
-        if self.written == 0 {
-            algorithms.into_iter().for_each(|algorithm| self.digests.add(algorithm));
+        if self.received.written == 0 {
+            let digests = &mut self.received.digests;
+            algorithms.into_iter().for_each(|algorithm| digests.add(algorithm));
         }
     }
 
@@ -212,56 +237,160 @@ impl StagedWriter {
             });
         };
         if let Err(e) = file.write_all(bytes) {
-            self.failed = true;
+            self.distrust();
             return Err(BlobError::io(ACTION, e));
         }
-        let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(&bytes[..wanted]);
-        self.digests.update(bytes);
-        self.written += bytes.len() as u64;
+        self.received.absorb(bytes);
         Ok(())
     }
 
     /// Bytes so far.
     pub fn written(&self) -> u64 {
-        self.written
+        self.received.written
     }
 
     /// The first bytes, at most [`HEAD_BYTES`].
     pub fn head(&self) -> &[u8] {
-        &self.head
+        &self.received.head
     }
 
-    /// Puts the file on stable storage. Syncing happens off the async threads.
+    /// Begins a checkpoint of what was written until now, beside the executor; the transfer goes on
+    /// meanwhile. While an earlier one is under way this does nothing: a slow disk has fewer.
+    ///
+    /// # Errors
+    /// When an earlier checkpoint failed. Nothing of the file is trusted any more.
+    pub fn checkpoint(&mut self, version: &Version, tally: Tally) -> Result<(), BlobError> {
+        if let Some(under_way) = &mut self.under_way {
+            let Some(done) = under_way.now_or_never() else { return Ok(()) };
+            self.under_way = None;
+            self.settled(done.unwrap_or_else(|gone| Err(io::Error::other(gone))))?;
+        }
+        let Some(file) = self.lodging.file.as_ref().filter(|_| !self.failed) else { return Ok(()) };
+        let file = file.try_clone().map_err(|e| BlobError::io(CHECKPOINT, e))?;
+        let mark = self.received.mark(version.clone(), tally);
+        let (disk, path) = (self.disk.clone(), self.lodging.path.clone());
+        let (fresh, place) = (self.lodging.beside(FRESH), self.lodging.beside(MARK));
+        self.noted = Some((version.clone(), tally));
+        self.under_way = Some(tokio::task::spawn_blocking(move || {
+            disk.sync_file(&file, &path)?;
+            mark.replace(&disk, &fresh, &place)
+        }));
+        Ok(())
+    }
+
+    fn settled(&mut self, result: io::Result<()>) -> Result<(), BlobError> {
+        match result {
+            Ok(()) => self.lodging.kept = true,
+            Err(e) => {
+                self.distrust();
+                return Err(BlobError::io(CHECKPOINT, e));
+            }
+        }
+        Ok(())
+    }
+
+    /// File, digests and disk may not agree any more: the file goes with its owner.
+    fn distrust(&mut self) {
+        self.failed = true;
+        self.lodging.kept = false;
+    }
+
+    /// Waits for the checkpoint that is under way, if any.
+    async fn settle(&mut self) -> Result<(), BlobError> {
+        let Some(under_way) = self.under_way.take() else { return Ok(()) };
+        let done = under_way.await;
+        self.settled(done.unwrap_or_else(|gone| Err(io::Error::other(gone))))
+    }
+
+    /// Leaves the file with all that was received for the next attempt, and gives up its lock.
+    ///
+    /// # Errors
+    /// When its bytes cannot be put on stable storage; then the file is gone.
+    pub async fn park(mut self, version: &Version, tally: Tally) -> Result<(), BlobError> {
+        self.settle().await?;
+        if self.failed || self.received.written == 0 {
+            return self.discard().await;
+        }
+        let mark = self.received.mark(version.clone(), tally);
+        self.lodging.kept = false;
+        let Self { mut lodging, disk, .. } = self;
+        blocking(CHECKPOINT, move || {
+            if let Some(file) = &lodging.file {
+                disk.sync_file(file, &lodging.path)?;
+            }
+            mark.replace(&disk, &lodging.beside(FRESH), &lodging.beside(MARK))?;
+            lodging.kept = true;
+            drop(lodging);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes the file and its checkpoint, and returns when they are gone.
+    ///
+    /// # Errors
+    /// When the removal could not be run; the janitor does it then.
+    pub async fn discard(mut self) -> Result<(), BlobError> {
+        // Its result does not matter any more, but it must not write after the removal.
+        drop(self.settle().await);
+        let Self { mut lodging, .. } = self;
+        lodging.kept = false;
+        let file = lodging.file.take();
+        let path = std::mem::take(&mut lodging.path);
+        let eviction = Eviction(Lodging { path, file, kept: true });
+        blocking("remove a staged file", move || {
+            drop(eviction);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts the file on stable storage. Syncing happens off the async threads. Where there is a
+    /// checkpoint, it is brought up to the end, so that also the steps that follow can be repeated
+    /// without the origin's bytes being fetched again.
     ///
     /// # Errors
     /// When syncing fails, the file is gone: after a failed sync nothing of it can be trusted.
-    pub async fn finish(self) -> Result<Staged, BlobError> {
+    pub async fn finish(mut self) -> Result<Staged, BlobError> {
         const ACTION: &str = "put a staged file on stable storage";
-        let Self { lodging, disk, head: _, written, digests, failed } = self;
+        self.settle().await?;
+        let written = self.received.written;
+        let noted = self.noted.take().filter(|_| self.lodging.kept);
+        let mark = noted.map(|(version, tally)| {
+            self.received.mark(Version { total: Some(written), ..version }, tally)
+        });
+        self.lodging.kept = false;
+        let Self { mut lodging, disk, received, failed, .. } = self;
         let (lodging, found) = blocking(ACTION, move || {
             let Some(file) = lodging.file.as_ref().filter(|_| !failed) else {
                 return Err(io::Error::other("a write to it failed"));
             };
             disk.sync_file(file, &lodging.path)?;
             let found = file.metadata()?.len();
+            if let Some(mark) = mark.filter(|mark| mark.offset == found) {
+                mark.replace(&disk, &lodging.beside(FRESH), &lodging.beside(MARK))?;
+                lodging.kept = true;
+            }
             Ok((lodging, found))
         })
         .await?;
         if found != written {
             return Err(BlobError::WrongSize { expected: written, found });
         }
-        Ok(Staged { lodging, size: written, digests: digests.finish() })
+        Ok(Staged { lodging, size: written, digests: received.digests.finish() })
     }
 }
+
+const CHECKPOINT: &str = "make a checkpoint";
 
 impl fmt::Debug for StagedWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StagedWriter({}, {} bytes)", self.lodging.path.display(), self.written)
+        write!(f, "StagedWriter({}, {} bytes)", self.lodging.path.display(), self.written())
     }
 }
 
-/// A whole file on stable storage, not yet published. Dropping it removes the file.
+/// A whole file on stable storage, not yet published. Dropping it removes the file, unless there is
+/// a checkpoint.
 pub struct Staged {
     lodging: Lodging,
     size: u64,
@@ -300,6 +429,9 @@ impl Staged {
 
     /// The file has been moved to a place of its own and is no longer ours to remove.
     pub(super) fn give_away(mut self) {
+        if self.lodging.kept {
+            drop(mark::remove_if_there(&self.lodging.beside(MARK)));
+        }
         self.lodging.file = None;
     }
 }
@@ -323,131 +455,4 @@ pub(super) async fn until_gone(path: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn spool() -> (tempfile::TempDir, Spool) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path().join("a/staging")).await.unwrap();
-        (dir, spool)
-    }
-
-    #[tokio::test]
-    async fn a_staged_file_has_the_bytes_written_and_their_digests() {
-        let (_dir, spool) = spool().await;
-        let mut writer = spool.create("job-1", Some(9)).unwrap();
-        writer.also([Algorithm::Crc32c]);
-        writer.write(b"1234").unwrap();
-        // Too late for this one: it would lack the first bytes.
-        writer.also([Algorithm::Md5]);
-        writer.write(b"56789").unwrap();
-        assert_eq!((writer.written(), writer.head()), (9, &b"123456789"[..]));
-        let staged = writer.finish().await.unwrap();
-        assert_eq!(fs::read(staged.path()).unwrap(), b"123456789");
-        assert_eq!(staged.size(), 9);
-        assert_eq!(
-            staged.sha256(),
-            "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
-        );
-        // The check value of CRC-64/XZ in the catalogue of parametrised CRC algorithms.
-        assert_eq!(staged.crc64(), 0x995d_c9bb_df19_39fa);
-        assert_eq!(staged.digest(Algorithm::Crc32c), Some(Digest::Crc32c(0xe306_9283)));
-        assert_eq!((staged.digest(Algorithm::Md5), staged.md5()), (None, None));
-    }
-
-    #[tokio::test]
-    async fn a_staged_file_is_synced_before_it_counts_as_finished() {
-        let (_dir, spool) = spool().await;
-        spool.trace().take(&spool.directory);
-        let mut writer = spool.create("job-1", None).unwrap();
-        writer.write(b"bytes").unwrap();
-        assert!(spool.trace().take(&spool.directory).is_empty());
-        let _staged = writer.finish().await.unwrap();
-        assert_eq!(spool.trace().take(&spool.directory), ["sync-file job-1.part"]);
-    }
-
-    #[tokio::test]
-    async fn after_a_failed_sync_the_file_is_gone() {
-        let (_dir, spool) = spool().await;
-        let mut writer = spool.create("job-1", None).unwrap();
-        writer.write(b"bytes").unwrap();
-        let path = writer.lodging.path.clone();
-        spool.trace().fail("sync-file", rustix::io::Errno::IO);
-        assert!(writer.finish().await.is_err());
-        until_gone(&path).await;
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_transfer_leaves_no_file() {
-        let (_dir, spool) = spool().await;
-        let mut writer = spool.create("job-1", None).unwrap();
-        writer.write(b"half of").unwrap();
-        let unfinished = writer.lodging.path.clone();
-        assert!(unfinished.exists());
-        drop(writer);
-        until_gone(&unfinished).await;
-
-        let mut writer = spool.create("job-2", None).unwrap();
-        writer.write(b"all of it").unwrap();
-        let staged = writer.finish().await.unwrap();
-        let finished = staged.path().to_owned();
-        drop(staged);
-        until_gone(&finished).await;
-    }
-
-    #[test]
-    fn an_abandoned_transfer_leaves_no_file_even_without_a_runtime() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (_dir, spool) = runtime.block_on(spool());
-        let writer = spool.create("job-1", None).unwrap();
-        let path = writer.lodging.path.clone();
-        drop(runtime);
-        drop(writer);
-        assert!(!path.exists());
-    }
-
-    #[tokio::test]
-    async fn the_sweep_removes_what_nobody_claims_and_no_foreign_file() {
-        let (_dir, spool) = spool().await;
-        for name in ["old-1", "old-2", "mine-3"] {
-            fs::write(spool.directory.join(format!("{name}.part")), b"x").unwrap();
-        }
-        fs::write(spool.directory.join("README"), b"x").unwrap();
-        assert_eq!(spool.sweep(&|name| name.starts_with("mine")).await.unwrap(), 2);
-        assert_eq!(staged_names(&spool.directory).unwrap(), ["mine-3"]);
-        assert!(spool.directory.join("README").exists());
-    }
-
-    #[tokio::test]
-    async fn a_name_is_used_once_and_never_a_path() {
-        let (_dir, spool) = spool().await;
-        let _first = spool.create("job-1", None).unwrap();
-        assert!(matches!(spool.create("job-1", None), Err(BlobError::Io { .. })));
-        for bad in ["", "..", "a/b", "A", "a.b", "a b", &"a".repeat(NAME_LIMIT + 1)] {
-            assert!(matches!(spool.create(bad, None), Err(BlobError::BadName(_))), "{bad}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_transfer_that_cannot_fit_is_refused_before_its_first_byte() {
-        let (_dir, spool) = spool().await;
-        assert!(matches!(spool.create("job-1", Some(u64::MAX)), Err(BlobError::Full)));
-        assert!(staged_names(&spool.directory).unwrap().is_empty());
-        assert!(spool.create("job-1", Some(1)).is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_said_to_be_full_and_the_transfer_cannot_go_on() {
-        // The device that is always full stands in for the staged file.
-        let (_dir, spool) = spool().await;
-        let mut writer = spool.create("job-1", None).unwrap();
-        writer.lodging.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
-        assert!(matches!(writer.write(b"x"), Err(BlobError::Full)));
-        assert_eq!(writer.written(), 0);
-        // Space again: but what the failed write left behind, nobody knows.
-        let path = writer.lodging.path.clone();
-        writer.lodging.file = Some(OpenOptions::new().write(true).open(path).unwrap());
-        assert!(writer.write(b"x").is_err());
-        assert!(writer.finish().await.is_err());
-    }
-}
+mod tests;

@@ -69,8 +69,16 @@ pub struct Config {
     pub calls_per_day: u32,
     /// Jobs of one account that may wait at once; 0 = no limit.
     pub pending_jobs: u64,
+    /// Bytes and time between two checkpoints of a transfer.
+    pub checkpoint_bytes: u64,
+    pub checkpoint_interval: Duration,
+    /// Bytes and age of unfinished files kept for waiting jobs.
+    pub partial_bytes: u64,
+    pub partial_age: Duration,
     /// How long a failed or cancelled job's record is kept.
     pub retention: Duration,
+    /// How long a sign-in to the console lasts.
+    pub console_session: Duration,
     /// How long running transfers may go on after SIGTERM.
     pub drain: Duration,
     /// Validity of play URLs whose caller did not say.
@@ -126,7 +134,12 @@ impl Default for Config {
             rescues: 20,
             calls_per_day: 200_000,
             pending_jobs: 0,
+            checkpoint_bytes: 64 * MIB,
+            checkpoint_interval: Duration::from_secs(10),
+            partial_bytes: 64 * GIB,
+            partial_age: DAY,
             retention: DAY * 366,
+            console_session: Duration::from_secs(12 * 3_600),
             drain: Duration::from_secs(25),
             auth_timeout: Duration::from_secs(3_600),
             min_free: 64 * MIB,

@@ -109,6 +109,8 @@ settings! {
             "Base of play URLs and Recommend links, as clients reach this server; follows from `listen` when not set.";
         connections (connections): count Open = "4096",
             "Concurrent connections the server accepts; more wait in the listen queue.";
+        console_session (console_session): duration Open = "12h",
+            "How long a sign-in to the console lasts.";
         drain (drain): pause Open = "25s",
             "How long running transfers may go on after SIGTERM; what is left is handed back and continues after the next start.";
         log (log): filter Open = "info",
@@ -125,6 +127,14 @@ settings! {
             "The object store; `file://<data dir>/objects` when not set.";
         min_free (min_free): size Open = "64MiB",
             "Bytes that must stay free on the disks of the database and the objects; below it submissions are refused, queries and cancels still answered.";
+        checkpoint_bytes (checkpoint_bytes): size Open = "64MiB",
+            "A transfer makes a checkpoint each time that so many bytes came; at least 64KiB. Smaller files have none.";
+        checkpoint_interval (checkpoint_interval): duration Open = "10s",
+            "A slow transfer makes a checkpoint after this long, once 1MiB came since the last one.";
+        partial_bytes (partial_bytes): size Open = "64GiB",
+            "Bytes of unfinished files kept for jobs that wait for another attempt; beyond it the oldest are dropped and their transfers begin anew.";
+        partial_age (partial_age): duration Open = "24h",
+            "How long such a file is kept while nobody writes to it.";
         retention (retention): duration Open = "366d",
             "How long the record of a failed or cancelled job is kept.";
     }
@@ -182,7 +192,7 @@ settings! {
         account_bandwidth (account_bandwidth): rate Open = "none",
             "Bytes a second that the transfers of one account may receive together, per node; 0 = no limit.";
         attempts (attempts): count Open = "5",
-            "Attempts of a job for transient failures.";
+            "Attempts of a job for transient failures, since it last moved on: an attempt that continues and adds at least 1MiB starts the count anew.";
         backoff (backoff): pause Open = "1s",
             "First pause between attempts; it doubles, with jitter, up to `backoff_max`.";
         backoff_max (backoff_max): pause Open = "5m",

@@ -252,6 +252,10 @@ pub(super) mod filter {
     pub(in crate::config) const ACCEPTS: &str = "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,haulage::worker=debug`";
 
     pub(in crate::config) fn parse(text: &str) -> Result<String, String> {
+        // The library's parser panics over some characters beyond ASCII (tracing-subscriber 0.3.23).
+        if !text.is_ascii() {
+            return Err("it has characters beyond ASCII".to_owned());
+        }
         tracing_subscriber::EnvFilter::try_new(text).map_err(|e| e.to_string())?;
         Ok(text.to_owned())
     }
@@ -402,6 +406,12 @@ mod tests {
             let _ = (size::parse(&text), pause::parse(&text), addresses::parse(&text));
             let _ = (rates::parse(&text), base_url::parse(&text), filter::parse(&text));
         }
+    }
+
+    #[test]
+    fn a_filter_of_characters_beyond_ascii_is_refused_without_a_panic() {
+        assert!(filter::parse(" \u{10D53}=").is_err());
+        assert!(filter::parse("info,haulage::worker=debug").is_ok());
     }
 
     #[test]

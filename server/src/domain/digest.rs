@@ -19,6 +19,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    pub const ALL: [Self; 6] =
+        [Self::Sha256, Self::Crc64, Self::Md5, Self::Crc32c, Self::Crc32, Self::Crc64Nvme];
+
     /// As messages name it.
     pub fn name(self) -> &'static str {
         match self {

@@ -16,3 +16,4 @@ pub mod retry;
 pub mod source_headers;
 pub mod source_url;
 pub mod time;
+pub mod version;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
-    LOCATION, TRANSFER_ENCODING, USER_AGENT,
+    IF_RANGE, LOCATION, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
@@ -24,13 +24,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{self, Connector, Road, Used};
 use super::guard::{Guard, Target};
-use super::host_slots::HostSlots;
+use super::host_slots::{HostSlots, Slot};
 use super::resolve::{Dns, Resolve};
 use super::source::Source;
 use super::verdict::{self, Meaning, error};
-use super::{FetchError, FetchSettings, FetcherError, Wanted};
+use super::wanted::{self, Restart, Resume, Wanted};
+use super::{FetchError, FetchSettings, FetcherError};
 use crate::domain::fault::{FaultClass, Retry};
 use crate::domain::source_headers::SourceHeaders;
+use crate::domain::source_url::SourceUrl;
 use crate::door::Clock;
 use crate::run::tasks::Tasks;
 
@@ -126,34 +128,68 @@ impl Fetcher {
     /// returns once the head of an answer with a usable body is there. Waits for a place at the
     /// host first; the place is held until the [`Source`] is dropped.
     ///
+    /// With [`Wanted::from`] it asks for the rest, on condition that the version is the same. An
+    /// answer that does not continue what is here begins at byte 0, if need be by asking once more
+    /// for the whole: [`Source::offset`] says where the body begins.
+    ///
     /// # Errors
     /// The fault that keeps the source from being read, and whether trying again can help.
     pub async fn open(&self, wanted: Wanted<'_>) -> Result<Source, FetchError> {
-        let inner = &*self.0;
-        let settings = &inner.settings;
-        let mut target =
-            inner.guard.target(wanted.url.expose()).map_err(|r| verdict::refused(&r))?;
-        let mut confided = confided(wanted.headers)?;
+        let Wanted { url, headers, mut from } = wanted;
+        let confided = confided(headers)?;
+        let mut restart = None;
+        // Twice at most: only a request for a rest is told to begin anew.
+        loop {
+            match self.0.ask(url, confided.clone(), from.as_ref()).await? {
+                Asked::Body(source) => return Ok(source.restarted(restart)),
+                Asked::Anew(why) => (from, restart) = (None, Some(why)),
+            }
+        }
+    }
+}
+
+/// How a request ended that met no fault.
+#[expect(clippy::large_enum_variant, reason = "it lives as long as one return takes")]
+enum Asked {
+    Body(Source),
+    /// The rest cannot be had in a way that is to be trusted: ask for the whole.
+    Anew(Restart),
+}
+
+impl Inner {
+    /// One chain of requests, from the URL of the job to an answer that is no redirect.
+    async fn ask(
+        &self,
+        url: &SourceUrl,
+        mut confided: HeaderMap,
+        from: Option<&Resume>,
+    ) -> Result<Asked, FetchError> {
+        let settings = &self.settings;
+        let mut target = self.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
         let mut chain_left =
             (settings.connect_timeout + settings.header_timeout).saturating_mul(CHAIN_FACTOR);
         for hop in 0.. {
-            let slot = inner.slots.acquire(target.host()).await;
+            let slot = self.slots.acquire(target.host()).await;
             let began = Instant::now();
-            let response = inner.answer(&target, &confided).await?;
+            let response = self.answer(&target, &confided, from).await?;
             check_head(&response)?;
-            match verdict::status(response.status()) {
+            match verdict::answer(response.status(), from.is_some()) {
                 Meaning::Body => {
                     let (head, body) = response.into_parts();
                     check_codings(&head.headers)?;
-                    return Source::new(head.status, &head.headers, body, settings, slot);
+                    let (status, place) = (head.status, target.place());
+                    let source = Source::new(status, &head.headers, body, settings, slot, &place)?;
+                    return Ok(Asked::Body(source.instead_of(from)));
                 }
+                Meaning::Rest => return self.rest(response, slot, &target.place(), from),
+                Meaning::Anew => return Ok(Asked::Anew(Restart::NotContinued)),
                 Meaning::Follow => {
                     if hop >= settings.redirects {
                         let message = format!("More than {} redirects.", settings.redirects);
                         return Err(error(FaultClass::Redirect, Retry::Never, message));
                     }
                     let (status, headers) = (response.status(), response.headers());
-                    let next = inner.redirected(&target, status, headers)?;
+                    let next = self.redirected(&target, status, headers)?;
                     if !next.is_same_origin(&target) {
                         // For good: whoever leads back may have chosen where to.
                         confided.clear();
@@ -169,7 +205,7 @@ impl Fetcher {
                     return Err(verdict::status_fault(status, class, Retry::Once, false));
                 }
                 Meaning::Transient(class) => {
-                    let retry = verdict::retry_after(response.headers(), inner.clock.now());
+                    let retry = verdict::retry_after(response.headers(), self.clock.now());
                     return Err(verdict::status_fault(response.status(), class, retry, false));
                 }
             }
@@ -181,18 +217,43 @@ impl Fetcher {
         }
         unreachable!("the number of redirects is limited")
     }
-}
 
-impl Inner {
+    /// A 206: the rest that was asked for, or something that is not to be trusted.
+    fn rest(
+        &self,
+        response: Response<Incoming>,
+        slot: Slot,
+        place: &str,
+        from: Option<&Resume>,
+    ) -> Result<Asked, FetchError> {
+        let (head, body) = response.into_parts();
+        let headers = &head.headers;
+        let judged = match from {
+            Some(resume) if check_codings(headers).is_ok() => {
+                wanted::part(resume, place, headers).map(|part| (resume, part))
+            }
+            Some(_) | None => Err(Restart::NotContinued),
+        };
+        let (resume, part) = match judged {
+            Ok(judged) => judged,
+            Err(why) => return Ok(Asked::Anew(why)),
+        };
+        let source = Source::rest(headers, body, &self.settings, slot, resume, part)?;
+        Ok(source.map_or(Asked::Anew(Restart::NotContinued), Asked::Body))
+    }
+
     /// Sends the request and waits for the head of the answer; once more on another connection
     /// when a kept one turns out to be dead (http_faults.md row 97).
     async fn answer(
         &self,
         target: &Target,
         confided: &HeaderMap,
+        from: Option<&Resume>,
     ) -> Result<Response<Incoming>, FetchError> {
-        match self.try_answer(target, confided).await {
-            Err(Unanswered { retry_at_once: true, .. }) => self.try_answer(target, confided).await,
+        match self.try_answer(target, confided, from).await {
+            Err(Unanswered { retry_at_once: true, .. }) => {
+                self.try_answer(target, confided, from).await
+            }
             other => other,
         }
         .map_err(|unanswered| unanswered.error)
@@ -202,8 +263,9 @@ impl Inner {
         &self,
         target: &Target,
         confided: &HeaderMap,
+        from: Option<&Resume>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let mut request = request(target, confided)?;
+        let mut request = request(target, confided, from)?;
         let connection = capture_connection(&mut request);
         // The header timer starts when there is a connection; until then the dialler's runs.
         let patience = {
@@ -294,7 +356,11 @@ fn confided(headers: &SourceHeaders) -> Result<HeaderMap, FetchError> {
 
 /// The request says as little as possible: nothing of an earlier hop, and of the caller only the
 /// headers confided for this origin.
-fn request(target: &Target, confided: &HeaderMap) -> Result<Request<Empty<Bytes>>, FetchError> {
+fn request(
+    target: &Target,
+    confided: &HeaderMap,
+    from: Option<&Resume>,
+) -> Result<Request<Empty<Bytes>>, FetchError> {
     let unusable = || {
         let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
         error(FaultClass::Url, Retry::Never, message)
@@ -320,6 +386,11 @@ fn request(target: &Target, confided: &HeaderMap) -> Result<Request<Empty<Bytes>
         headers.insert(name, value.clone());
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(resume) = from {
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| unusable());
+        headers.insert(RANGE, value(&format!("bytes={}-", resume.offset))?);
+        headers.insert(IF_RANGE, value(resume.version.validator.as_str())?);
+    }
     Ok(request)
 }
 

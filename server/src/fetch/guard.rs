@@ -10,6 +10,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use super::addresses::{is_metadata, special_block, spellings};
@@ -174,6 +175,13 @@ impl Target {
     /// What stands in the request line: path and query, as the URL has them.
     pub(super) fn path_and_query(&self) -> &str {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
+    }
+
+    /// Which resource this is, without its query: see `domain::version::Version::place`.
+    pub(super) fn place(&self) -> String {
+        let (scheme, path) = (self.url.scheme(), self.url.path());
+        let text = format!("{scheme}://{}:{}{path}", self.host, self.port);
+        hex::encode(Sha256::digest(text.as_bytes()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Bytes in: the guarded client that goes to addresses which callers name.
 //!
 //! `guard` decides where the server may go, `connect` dials what the guard let through, `client`
-//! asks for what is `wanted` and follows redirects, `digest` reads what origins say of their bytes,
+//! asks and follows redirects, `wanted` is what is asked for and judges whether an answer continues
+//! what is here already, `digest` reads what origins say of their bytes,
 //! `source` hands the body on within its limits, `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
@@ -29,7 +30,7 @@ use std::time::Duration;
 pub use client::Fetcher;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
-pub use wanted::Wanted;
+pub use wanted::{Restart, Resume, Wanted};
 
 use crate::config::Config;
 use crate::domain::fault::{JobFault, Retry};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout};
@@ -13,8 +13,10 @@ use tokio::time::{Instant, timeout};
 use super::digest::{self, Announced};
 use super::host_slots::Slot;
 use super::verdict::{broken_body, error};
+use super::wanted::{self, Part, Restart, Resume};
 use super::{FetchError, FetchSettings};
 use crate::domain::fault::{FaultClass, Retry};
+use crate::domain::version::Version;
 
 /// Longest header value that is kept of an answer, in bytes; a longer one counts as absent.
 const KEPT_VALUE: usize = 512;
@@ -23,12 +25,16 @@ const KEPT_VALUE: usize = 512;
 pub struct Source {
     body: Incoming,
     state: State,
+    /// Bytes of the whole file.
     length: Option<u64>,
+    /// Position in the file where this body begins, and where it ends if it ends as announced.
+    offset: u64,
+    end: Option<u64>,
+    version: Option<Version>,
+    restart: Option<Restart>,
     /// The end of the connection is the only sign of the end of the body.
     close_delimited: bool,
     content_type: Option<String>,
-    etag: Option<String>,
-    last_modified: Option<String>,
     digests: Vec<Announced>,
     received: u64,
     limits: Limits,
@@ -65,6 +71,8 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
+    /// The whole body of an answer by `place`, as [`Version`] names it.
+    ///
     /// # Errors
     /// When the announced length is none or over the limit.
     pub(super) fn new(
@@ -73,6 +81,7 @@ impl Source {
         body: Incoming,
         settings: &FetchSettings,
         slot: Slot,
+        place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
         let length = if chunked { None } else { body.size_hint().exact() };
@@ -91,10 +100,12 @@ impl Source {
             body,
             state: State::UnderWay,
             length,
+            offset: 0,
+            end: length,
+            version: wanted::version(headers, place, length),
+            restart: None,
             close_delimited: length.is_none() && !chunked,
             content_type: kept(CONTENT_TYPE),
-            etag: kept(ETAG),
-            last_modified: kept(LAST_MODIFIED),
             digests: digest::announced(status, headers),
             received: 0,
             limits: Limits {
@@ -109,7 +120,73 @@ impl Source {
         })
     }
 
-    /// Length of the body in bytes, when the origin announced it.
+    /// The body of a 206 that was judged to be the `part` which continues `resume`. `None` when its
+    /// framing contradicts what it says of itself.
+    ///
+    /// # Errors
+    /// When the whole file is over the limit.
+    pub(super) fn rest(
+        headers: &HeaderMap,
+        body: Incoming,
+        settings: &FetchSettings,
+        slot: Slot,
+        resume: &Resume,
+        part: Part,
+    ) -> Result<Option<Self>, FetchError> {
+        let end = part.last + 1;
+        let framed = body.size_hint().exact();
+        if framed.is_some_and(|length| length != end - resume.offset) {
+            return Ok(None);
+        }
+        if part.total > settings.max_bytes {
+            return Err(too_large(settings.max_bytes));
+        }
+        let version = Version { total: Some(part.total), ..resume.version.clone() };
+        let status = StatusCode::PARTIAL_CONTENT;
+        let source = Self::new(status, headers, body, settings, slot, &version.place)?;
+        Ok(Some(Self {
+            length: Some(part.total),
+            offset: resume.offset,
+            end: Some(end),
+            version: Some(version),
+            ..source
+        }))
+    }
+
+    /// This whole body came although a rest was asked for: `from` tells whether of another version.
+    pub(super) fn instead_of(self, from: Option<&Resume>) -> Self {
+        let restart = from.map(|resume| {
+            let same = self.version.as_ref().is_some_and(|now| {
+                let before = &resume.version;
+                now.validator == before.validator
+                    && now.total.is_none_or(|n| before.total == Some(n))
+            });
+            if same { Restart::NotContinued } else { Restart::Changed }
+        });
+        Self { restart, ..self }
+    }
+
+    /// Notes why an earlier request for a rest was given up in favour of this one.
+    pub(super) fn restarted(self, why: Option<Restart>) -> Self {
+        Self { restart: why.or(self.restart), ..self }
+    }
+
+    /// Position in the file where this body begins: 0, or where the caller wanted to go on.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Why the body begins at 0 although the caller wanted to go on.
+    pub fn restart(&self) -> Option<Restart> {
+        self.restart
+    }
+
+    /// What this body is a version of, where a later request can make sure of it.
+    pub fn version(&self) -> Option<&Version> {
+        self.version.as_ref()
+    }
+
+    /// Length of the whole file in bytes, when the origin announced it.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
@@ -117,16 +194,6 @@ impl Source {
     /// `Content-Type`, as it came.
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
-    }
-
-    /// `ETag`, as it came: weak ones have their `W/`.
-    pub fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
-    }
-
-    /// `Last-Modified`, as it came.
-    pub fn last_modified(&self) -> Option<&str> {
-        self.last_modified.as_deref()
     }
 
     /// Digests that the origin announced of the whole file.
@@ -186,8 +253,13 @@ impl Source {
             let size = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.received = self.received.saturating_add(size);
             self.window_bytes = self.window_bytes.saturating_add(size);
-            if self.received > self.limits.max_bytes {
+            let at = self.offset.saturating_add(self.received);
+            if at > self.limits.max_bytes {
                 return Err(too_large(self.limits.max_bytes));
+            }
+            if self.end.is_some_and(|end| at > end) {
+                let message = "The origin sent more than the part that it announced.";
+                return Err(error(FaultClass::Protocol, Retry::Once, message));
             }
             self.check_speed()?;
             return Ok(Some(piece));
@@ -213,7 +285,7 @@ impl Source {
     }
 
     fn end(&self) -> Result<Option<Bytes>, FetchError> {
-        if self.length.is_some_and(|length| length != self.received) {
+        if self.length.is_some_and(|length| length != self.offset + self.received) {
             let message = "The file has not the length that the origin announced.";
             return Err(error(FaultClass::Truncated, Retry::Backoff, message));
         }

@@ -5,6 +5,7 @@ mod http2;
 mod origin;
 mod pem;
 mod policy;
+mod ranges;
 mod redirects;
 pub(super) mod road;
 mod ssrf;
@@ -394,8 +395,7 @@ async fn a_request_says_nothing_but_what_it_wants_and_what_came_is_kept() {
         let mut source = fetcher.open(Wanted::whole(&SourceUrl::new(url))).await.unwrap();
         assert_eq!(source.length(), Some(5));
         assert_eq!(source.content_type(), Some("video/mp4"));
-        assert_eq!(source.etag(), Some("W/\"a\""));
-        assert_eq!(source.last_modified(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(source.version(), None, "neither validator is strong");
         while source.chunk().await.unwrap().is_some() {}
     }
     let expected = format!(

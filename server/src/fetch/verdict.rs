@@ -23,6 +23,10 @@ const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
 pub enum Meaning {
     /// A body follows.
     Body,
+    /// A part follows, which a request for the rest asked for; what it says is still to be judged.
+    Rest,
+    /// The rest is not to be had: ask for the whole.
+    Anew,
     /// Go where `Location` says.
     Follow,
     /// A fault of this class for good.
@@ -47,6 +51,19 @@ pub fn status(status: StatusCode) -> Meaning {
         301 | 302 | 303 | 307 | 308 => Meaning::Follow,
         408 | 425 | 429 | 500..=599 => Meaning::Transient(FaultClass::HttpStatus),
         _ => Meaning::Permanent(FaultClass::HttpStatus),
+    }
+}
+
+/// As [`status`], where the request may have asked for a rest (`Range` with `If-Range`).
+pub(super) fn answer(code: StatusCode, asked_for_rest: bool) -> Meaning {
+    match code {
+        StatusCode::PARTIAL_CONTENT if asked_for_rest => Meaning::Rest,
+        // 416: there is nothing behind what is here, which proves nothing (http_faults.md row 55).
+        // 400: some origins cannot read a Range; a plain request tells.
+        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::BAD_REQUEST if asked_for_rest => {
+            Meaning::Anew
+        }
+        other => status(other),
     }
 }
 
@@ -275,12 +292,27 @@ mod tests {
         for code in 100..=999u16 {
             let verdict = match status(StatusCode::from_u16(code).unwrap()) {
                 Meaning::Body => "body".to_owned(),
+                Meaning::Rest | Meaning::Anew => "of a rest".to_owned(),
                 Meaning::Follow => "follow".to_owned(),
                 Meaning::Permanent(class) => format!("permanent {class:?}"),
                 Meaning::Transient(class) => format!("transient {class:?}"),
                 Meaning::Doubtful(class) => format!("doubtful {class:?}"),
             };
             assert_eq!(verdict, expected(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_a_rest_changes_the_meaning_of_three_statuses_alone() {
+        for code in 100..=999u16 {
+            let code = StatusCode::from_u16(code).unwrap();
+            let expected = match code.as_u16() {
+                206 => Meaning::Rest,
+                400 | 416 => Meaning::Anew,
+                _ => status(code),
+            };
+            assert_eq!(answer(code, true), expected, "{code}");
+            assert_eq!(answer(code, false), status(code), "{code}");
         }
     }
 

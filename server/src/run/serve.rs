@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
+use crate::domain::time::Timestamp;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
@@ -37,9 +38,12 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process::Rate;
+use crate::web::console::Console;
 use crate::worker::board::Board;
+use crate::worker::janitor::SweepError;
 use crate::worker::pace::Pace;
-use crate::worker::{WorkRules, Worker, beat, claims, janitor};
+use crate::worker::partials::{self, PartialLimits, When};
+use crate::worker::{Rhythm, WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
 pub(super) const LOCK_FILE: &str = "haulage.lock";
@@ -75,6 +79,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("cannot open the storage: {0}")]
     Blob(#[from] BlobError),
+    #[error("cannot look at unfinished transfers: {0}")]
+    Sweep(#[from] SweepError),
     #[error("cannot prepare outgoing connections: {0}")]
     Fetcher(#[from] FetcherError),
     #[error(transparent)]
@@ -199,7 +205,7 @@ async fn launch(
 
     let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
     let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
-    recover(store.as_ref(), &spool, clock.now()).await?;
+    recover(store.as_ref(), &spool, &partial_limits(&config), clock.now()).await?;
 
     let parts =
         Parts { config: &config, in_force, clock, vault, store, spool, blobs, address, program };
@@ -345,6 +351,7 @@ impl Parts<'_> {
             records,
             metrics: shared.metrics.clone(),
             public_url,
+            console: Console::new(&self.vault, config.console_session),
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
         }
@@ -407,6 +414,8 @@ impl Parts<'_> {
                 min_free: config.min_free,
                 md5: config.md5,
                 retention: config.retention,
+                rhythm: Rhythm::new(config.checkpoint_bytes, config.checkpoint_interval),
+                partials: partial_limits(config),
             },
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
@@ -462,12 +471,21 @@ pub fn objects_dir(config: &Config) -> Result<PathBuf, StartError> {
     }
 }
 
-/// Clears what a kill left: leases of the process that died, and its half-received files. Right
-/// because the lock says that no other process works on this store.
+fn partial_limits(config: &Config) -> PartialLimits {
+    PartialLimits {
+        bytes: config.partial_bytes,
+        age: config.partial_age,
+        min_free: config.min_free,
+    }
+}
+
+/// Clears what a kill left: leases of the process that died, and the unfinished files that no job
+/// can continue. Right because the lock says that no other process works on this store.
 async fn recover(
     store: &dyn Store,
     spool: &Spool,
-    now: crate::domain::time::Timestamp,
+    limits: &PartialLimits,
+    now: Timestamp,
 ) -> Result<(), StartError> {
     const BATCH: usize = 1_000;
     let mut ended = 0;
@@ -477,9 +495,15 @@ async fn recover(
             some => ended += some,
         }
     }
-    let swept = spool.sweep(&|_| false).await?;
-    if ended + swept > 0 {
-        tracing::info!(ended, swept, "recovered: leases ended, half-received files removed");
+    let swept = partials::sweep(store, spool, limits, now, When::Start).await?;
+    if ended + swept.removed + swept.kept > 0 {
+        let (removed, kept) = (swept.removed, swept.kept);
+        tracing::info!(
+            ended,
+            removed,
+            kept,
+            "recovered: leases ended, unfinished files removed, kept"
+        );
     }
     Ok(())
 }

@@ -39,8 +39,12 @@ macro_rules! assets {
 }
 
 assets! {
+    STYLE "base.css";
+    STYLE "console.css";
     STYLE "explorer.css";
     IMAGE "icon.svg";
+    SCRIPT "console.js";
+    SCRIPT "signin.js";
     SCRIPT "page.js";
     SCRIPT "search.js";
     SCRIPT "lookup.js";

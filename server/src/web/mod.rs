@@ -1,4 +1,4 @@
-//! Pages that people work with in a browser: the explorer of the API.
+//! Pages that people work with in a browser: the explorer of the API, and the console.
 //!
 //! What a page shows is in its HTML; first-party scripts, embedded in the binary, make it act.
 //! Nothing is loaded from elsewhere, and nothing inline runs.
@@ -8,6 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 pub mod assets;
+pub mod console;
 pub mod explorer;
 
 /// Scripts and styles of this server alone, none inline; no form leaves the page by itself.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::Worker;
+use super::partials::{self, When};
 use crate::blob::{BlobError, parse_object_key};
 use crate::domain::id::Key;
 use crate::domain::job::{StateKind, Token};
@@ -66,6 +67,7 @@ pub async fn tidy(worker: &Worker) {
             _ = purge.tick() => {
                 worker.probe.crew.retire_idle();
                 forget(worker).await;
+                sweep_partials(worker).await;
             }
             _ = sweep.tick() => match sweep_objects(worker).await {
                 Ok(0) => {}
@@ -74,6 +76,19 @@ pub async fn tidy(worker: &Worker) {
             },
             () = worker.stop.draining() => return,
         }
+    }
+}
+
+async fn sweep_partials(worker: &Worker) {
+    let (store, limits) = (worker.store.as_ref(), &worker.rules.partials);
+    let now = worker.clock.now();
+    match partials::sweep(store, &worker.spool, limits, now, When::Running).await {
+        Ok(swept) if swept.removed == 0 => {}
+        Ok(swept) => {
+            worker.metrics.partials_removed.inc_by(swept.removed as u64);
+            tracing::info!(removed = swept.removed, kept = swept.kept, "unfinished files removed");
+        }
+        Err(error) => tracing::error!(%error, "cannot sweep unfinished files"),
     }
 }
 

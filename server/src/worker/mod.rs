@@ -1,7 +1,8 @@
 //! The worker: claims jobs, pulls them, and keeps the promises of a lease.
 //!
 //! [`claims`] hands jobs to slots, [`one_job`] is the story of one of them, [`beat`] keeps the
-//! leases of all alive, `integrity` compares digests, [`janitor`] ends leases that nobody keeps and removes what a crash left.
+//! leases of all alive, `integrity` compares digests, [`janitor`] ends leases that nobody keeps and
+//! removes what a crash left, [`partials`] what unfinished transfers left.
 //! A worker may be paused or cut off at any moment: every write names its token, and objects carry
 //! it in their name, so a worker that lost its lease changes nothing.
 
@@ -26,13 +27,17 @@ use crate::telemetry::metrics::Metrics;
 pub mod beat;
 pub mod board;
 pub mod claims;
+mod held;
 mod integrity;
 pub mod janitor;
 pub mod one_job;
 pub mod pace;
+pub mod partials;
 
 use board::Board;
+pub use held::Rhythm;
 use pace::Pace;
+use partials::PartialLimits;
 
 /// What the tasks of a worker share.
 #[derive(Debug)]
@@ -73,4 +78,7 @@ pub struct WorkRules {
     pub md5: Md5Rule,
     /// How long failed and cancelled jobs are kept.
     pub retention: Duration,
+    /// When a transfer makes checkpoints.
+    pub rhythm: Rhythm,
+    pub partials: PartialLimits,
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Worker;
 use super::board::Active;
+use super::held::Held;
 use super::integrity;
-use crate::blob::spool::{Staged, StagedWriter};
-use crate::blob::{BlobError, object_key};
+use crate::blob::{BlobError, Staged, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
@@ -34,11 +34,18 @@ enum End {
 /// Works on a claimed job and writes down how it ended.
 pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
     let started = tokio::time::Instant::now();
-    let end = work(worker, &claim, active).await;
+    let mut held = Held::new(claim.job());
+    let end = match work(worker, &claim, active, &mut held).await {
+        End::Fault(fault, retry) => {
+            let (fault, retry) = held.weigh(fault, retry);
+            End::Fault(fault, retry)
+        }
+        end => end,
+    };
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
-    let written = write_down(worker, claim, end).await;
+    let written = write_down(worker, claim, end, &mut held).await;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match written {
         Ok(Finish::Recorded) => {
@@ -55,7 +62,7 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
 }
 
 /// Pulls until the first of: done, lease gone, node aborting, deadline.
-async fn work(worker: &Worker, claim: &Claim, active: &Active) -> End {
+async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) -> End {
     let job = claim.job();
     if job.progress.rescues > worker.rules.rescues {
         let message = "The transfer of this source stopped its worker too often.";
@@ -69,7 +76,7 @@ async fn work(worker: &Worker, claim: &Claim, active: &Active) -> End {
     if left == Duration::ZERO {
         return late();
     }
-    let pulled = tasks::guarded("pull", pull(worker, job, claim.token(), active));
+    let pulled = tasks::guarded("pull", pull(worker, job, claim.token(), active, held));
     tokio::select! {
         biased;
         () = active.lost() => End::Lost,
@@ -92,14 +99,18 @@ async fn pull(
     job: &Job,
     token: Token,
     active: &Active,
+    held: &mut Held,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
     let headers = confided(worker, job)?;
-    let wanted = Wanted { url: &job.url, headers: &headers };
+    held.take_up(worker, job, token).await;
+    let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume() };
     let mut source = worker.fetcher.open(wanted).await?;
     verify_announced(job, &source)?;
+    held.begin(worker, job, token, &source).await?;
     active.announced(source.length().or(job.request.file_size));
+    active.received(held.written());
     active.enter(Phase::Downloading);
-    let staged = receive(worker, job, token, &mut source, active).await?;
+    let staged = receive(worker, job, &mut source, active, held).await?;
     active.enter(Phase::DownloadSuccess);
     verify(job, &source, &staged)?;
     let facts = understand(worker, job, &source, &staged).await?;
@@ -126,37 +137,34 @@ fn confided(worker: &Worker, job: &Job) -> Result<SourceHeaders, FetchError> {
 async fn receive(
     worker: &Worker,
     job: &Job,
-    token: Token,
     source: &mut Source,
     active: &Active,
+    held: &mut Held,
 ) -> Result<Staged, FetchError> {
-    let name = format!("{:016x}-{}", job.key.0, token.0);
-    let mut staged = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
-    staged.also(integrity::asked(&job.request.declared, source.digests(), worker.rules.md5));
     let mut sniffed = false;
     let mut room_checked = 0;
     while let Some(bytes) = source.chunk().await? {
-        if staged.written() >= room_checked {
+        if held.written() >= room_checked {
             check_room(worker)?;
-            room_checked = staged.written() + ROOM_INTERVAL;
+            room_checked = held.written() + ROOM_INTERVAL;
         }
-        staged.write(&bytes).map_err(blob_fault)?;
-        active.received(staged.written());
+        held.write(&bytes, worker.rules.rhythm)?;
+        active.received(held.written());
         worker.metrics.received_bytes.inc_by(bytes.len() as u64);
         worker.pace.received(job.account, bytes.len() as u64).await;
-        if !sniffed && staged.written() >= SNIFF_BYTES {
-            sniff(&staged)?;
+        if !sniffed && held.written() >= SNIFF_BYTES {
+            sniff(held.head())?;
             sniffed = true;
         }
     }
-    if staged.written() == 0 {
+    if held.written() == 0 {
         let message = "The source has no bytes.";
         return Err(permanent(FaultClass::Empty, message));
     }
     if !sniffed {
-        sniff(&staged)?;
+        sniff(held.head())?;
     }
-    staged.finish().await.map_err(blob_fault)
+    held.finish().await
 }
 
 /// Bytes between two looks at the room that the disk has left.
@@ -176,8 +184,8 @@ fn check_room(worker: &Worker) -> Result<(), FetchError> {
 /// With this many bytes the kind of a file can be told.
 const SNIFF_BYTES: u64 = 4 * 1024;
 
-fn sniff(staged: &StagedWriter) -> Result<(), FetchError> {
-    match probe::sniff(staged.head()) {
+fn sniff(head: &[u8]) -> Result<(), FetchError> {
+    match probe::sniff(head) {
         Sniffed::NotMedia(what) => {
             let message = format!("The source is {what}, not audio or video.");
             Err(permanent(FaultClass::NotMedia, message))
@@ -255,30 +263,46 @@ async fn publish(
     Ok(object)
 }
 
-/// Writes the end of a claim into the store, fenced by its token.
-async fn write_down(worker: &Worker, claim: Claim, end: End) -> StoreResult<Finish> {
+/// Writes the end of a claim into the store, fenced by its token. What the next attempt shall find
+/// lies ready before it can begin; what nobody needs any more goes after the job has ended.
+async fn write_down(
+    worker: &Worker,
+    claim: Claim,
+    end: End,
+    held: &mut Held,
+) -> StoreResult<Finish> {
     let now = worker.clock.now();
+    let job = claim.job().clone();
     match end {
-        End::Lost => Ok(Finish::Superseded),
-        End::Stopped => worker.store.job_hand_back(claim, now).await,
+        End::Lost => {
+            held.leave(&job).await;
+            Ok(Finish::Superseded)
+        }
+        End::Stopped => {
+            held.leave(&job).await;
+            worker.store.job_hand_back(claim, now).await
+        }
         End::Stored(facts, object) => {
             let object_key = object.object_key.clone();
             let outcome = Outcome::Success { facts, object };
             let finish = worker.store.job_finish(claim, outcome, now).await?;
             match finish {
-                Finish::Recorded => count(worker, "success"),
+                Finish::Recorded => {
+                    held.forget(worker, &job).await;
+                    count(worker, "success");
+                }
                 // Nobody will ever ask for this generation's object.
                 Finish::Superseded => discard(worker, &object_key).await,
             }
             Ok(finish)
         }
         End::Fault(fault, retry) => {
-            let job = claim.job();
             let jitter = random::fraction();
-            let attempt = job.progress.attempt;
-            match worker.rules.backoff.next(attempt, retry, now, job.deadline, jitter) {
+            let (attempt, charged) = (job.progress.attempt, held.charged());
+            match worker.rules.backoff.next(charged, retry, now, job.deadline, jitter) {
                 Next::At(due) => {
-                    tracing::info!(job = job.key.0, attempt, %fault, "will try again");
+                    tracing::info!(job = job.key.0, attempt, charged, %fault, "will try again");
+                    held.leave_after(worker, &job, &fault, retry).await;
                     let finish = worker.store.job_retry_later(claim, fault, due, now).await?;
                     worker.metrics.retries.inc();
                     Ok(finish)
@@ -286,8 +310,10 @@ async fn write_down(worker: &Worker, claim: Claim, end: End) -> StoreResult<Fini
                 Next::GiveUp => {
                     let code = fault.class.code();
                     let outcome = Outcome::Failure(fault);
+                    held.drop_bytes(&job).await;
                     let finish = worker.store.job_finish(claim, outcome, now).await?;
                     if finish == Finish::Recorded {
+                        held.forget(worker, &job).await;
                         count(worker, code);
                     }
                     Ok(finish)
@@ -326,7 +352,7 @@ fn transient(class: FaultClass, message: impl Into<String>) -> FetchError {
 }
 
 /// What a job learns of a failing disk; the log has the details.
-fn blob_fault(error: BlobError) -> FetchError {
+pub(super) fn blob_fault(error: BlobError) -> FetchError {
     tracing::error!(%error, "storage failed");
     transient(FaultClass::Storage, "The storage of this server did not take the bytes.")
 }

@@ -53,7 +53,7 @@ fn modules_import_only_what_lies_below_them() {
         ("probe", &["domain", "probe", "door", "blob"]),
         ("ops", &["domain", "store", "door", "blob", "worker", "api", "run", "telemetry", "ops"]),
         ("telemetry", &["domain", "store", "telemetry"]),
-        ("web", &["web"]),
+        ("web", &["web", "api", "door", "ops", "store"]),
         (
             "worker",
             &["domain", "store", "fetch", "blob", "probe", "door", "run", "telemetry", "worker"],

@@ -171,8 +171,8 @@ async fn a_stream_or_connection_that_is_ended_early_is_a_truncation_to_try_again
     ];
     for (number, script) in scripts.into_iter().enumerate() {
         let origin = H2Origin::start(ONLY_H2, script).await;
-        let mut source =
-            fetcher(true).open(Wanted::whole(&SourceUrl::new(origin.url()))).await.unwrap();
+        let url = SourceUrl::new(origin.url());
+        let mut source = fetcher(true).open(Wanted::whole(&url)).await.unwrap();
         let mut received = 0;
         while received < HALF {
             received += source.chunk().await.unwrap().expect("half of it comes").len();

@@ -12,7 +12,8 @@ use crate::harness::origin::SAMPLE;
 
 const REDIRECTS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora/ssrf_redirects.jsonl"));
-/// About resuming and callbacks, which do not exist yet.
+/// R78 is about resuming: `fetch/tests/ranges.rs` plays it. The others are about callbacks, which do
+/// not exist yet.
 pub const LATER: [&str; 3] = ["R78", "R79", "R80"];
 
 /// A row: where it begins, and the `ErrorCode` it ends with (empty: bytes come).

@@ -1,14 +1,7 @@
 //! Rows of http_faults.md that cannot be played yet, each with what it waits for.
 
-pub const LATER: [(u32, &str); 22] = [
+pub const LATER: [(u32, &str); 15] = [
     (36, "4 GiB through a dev build takes minutes: for the long form"),
-    (44, "nothing is resumed by Range yet"),
-    (46, "nothing is resumed by Range yet"),
-    (47, "nothing is resumed by Range yet"),
-    (51, "nothing is resumed by Range yet"),
-    (53, "nothing is resumed by Range yet"),
-    (54, "nothing is resumed by Range yet"),
-    (55, "nothing is resumed by Range yet"),
     (82, "a campaign of its own: 200 slow origins beside another account"),
     (83, "needs a store that can be made slow"),
     (94, "HTTP/2 is not spoken"),
@@ -26,9 +19,8 @@ pub const LATER: [(u32, &str); 22] = [
 ];
 
 /// Rows that are played, but not the whole of what they say.
-pub const IN_PART: [(u32, &str); 4] = [
+pub const IN_PART: [(u32, &str); 3] = [
     (81, "a restart before the deadline"),
     (93, "a key of 2^20 bits"),
     (88, "a server that really speaks RC4; its hello is played"),
-    (60, "the continuation by Range"),
 ];

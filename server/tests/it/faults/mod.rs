@@ -227,11 +227,27 @@ fn judge(row: &Row, info: &Value, origin: &FaultOrigin) -> Vec<String> {
     }
     for (head, _) in &seen.heads {
         let head = head.to_ascii_lowercase();
-        let said = ["\r\nauthorization:", "\r\ncookie:", "\r\nreferer:", "\r\nrange:"];
+        let said = ["\r\nauthorization:", "\r\ncookie:", "\r\nreferer:"];
         must(!said.iter().any(|name| head.contains(name)), format!("a request said {head}"));
         must(head.contains("\r\naccept-encoding: identity\r\n"), format!("it did not say {head}"));
+        // A rest is asked for under a strong condition alone.
+        let strong = head.contains("\r\nif-range: \"");
+        must(head.contains("\r\nrange: bytes=") == strong, format!("half a condition: {head}"));
+    }
+    let asks = |n: usize| seen.heads.get(n).and_then(|(head, _)| range_of(head));
+    must(asks(0).is_none(), "the first request asked for a rest".to_owned());
+    // Rows 49 and 50: what has no strong validator is never continued.
+    must(![49, 50].contains(&row.number) || asks(1).is_none(), "asked for a rest".to_owned());
+    if let Some(rest) = row.rest {
+        must(asks(1) == Some(rest), format!("asked for the rest from {:?}", asks(1)));
     }
     problems
+}
+
+/// The first byte that a request asks for, if it asks for a rest.
+fn range_of(head: &str) -> Option<usize> {
+    let value = head.split("\r\nrange: bytes=").nth(1)?;
+    value.split('-').next()?.parse().ok()
 }
 
 /// G2: the stored bytes are the origin's; and they are never served as a page.

@@ -1,6 +1,7 @@
 //! The rows of http_faults.md as scripts and what must become of them.
 
 mod contents;
+mod ranges;
 mod times;
 
 use std::net::SocketAddr;
@@ -56,6 +57,8 @@ pub struct Row {
     pub asked: RangeInclusive<usize>,
     /// Least time between the first request and the second.
     pub gap: Duration,
+    /// Where the second request must ask to go on.
+    pub rest: Option<usize>,
     /// A word that `ErrorMessage` must have.
     pub says: &'static str,
 }
@@ -75,6 +78,7 @@ impl Row {
             outcome,
             asked: 1..=1,
             gap: Duration::ZERO,
+            rest: None,
             says: "",
         }
     }
@@ -159,6 +163,7 @@ fn status(line: &str, fields: &str, body: &str) -> Vec<Step> {
 const PROTOCOL: &str = "URLInvalidError.Protocol";
 const TRUNCATED: &str = "URLInvalidError.Truncated";
 const TOO_LARGE: &str = "URLInvalidError.TooLarge";
+const CHANGED: &str = "URLInvalidError.Changed";
 const STATUS: &str = "URLInvalidError.HttpStatus";
 const STALLED: &str = "URLInvalidError.Stalled";
 const NOT_MEDIA: &str = "URLInvalidError.NotMedia";
@@ -172,6 +177,7 @@ pub fn all(trap: SocketAddr) -> Vec<Row> {
         heads(trap),
         sizes(),
         again(),
+        ranges::ranges(),
         statuses(),
         times::times(),
         times::tls(),

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-use super::origin::{FaultOrigin, Speech, Step, send};
-use super::rows::{On, in_turn, length, whole};
-use super::{Bed, compare, names, settled, submit, trap};
-use crate::harness::origin::SAMPLE;
+use super::origin::{FaultOrigin, Script, Speech, Step, send};
+use super::rows::{On, film, in_turn, length, whole};
+use super::{Bed, compare, names, range_of, settled, submit, trap};
 use crate::harness::process::Process;
 use crate::harness::{SOON, until};
 
@@ -17,25 +16,43 @@ use crate::harness::{SOON, until};
 pub const NUMBERS: [u32; 4] = [60, 97, 98, 99];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_60_a_worker_killed_in_the_middle_leaves_a_job_that_another_one_ends() {
+async fn row_60_a_worker_killed_in_the_middle_leaves_bytes_that_another_one_continues() {
     let dir = tempfile::tempdir().unwrap();
-    let cut = send(&SAMPLE[..SAMPLE.len() * 6 / 10]);
-    let script = in_turn(vec![vec![length(SAMPLE.len()), cut, Step::Hang], whole()]);
+    let object = film(&[7; 400_000]);
+    let (n, bytes) = (object.len(), object.clone());
+    let script: Script = Arc::new(move |_, head| match range_of(head) {
+        None => vec![length(n), send(&bytes[..n * 6 / 10]), Step::Hang],
+        Some(from) => vec![
+            send(format!(
+                "HTTP/1.1 206 P\r\nETag: \"v1\"\r\nContent-Range: bytes {from}-{}/{n}\r\nContent-Length: {}\r\n\r\n",
+                n - 1,
+                n - from
+            )),
+            send(&bytes[from..]),
+        ],
+    });
     let origin = FaultOrigin::start(Speech::Http, script).await;
-    let server = Process::start(dir.path());
+    let start = || {
+        Process::start_with(dir.path(), |c| {
+            c.env("HAULAGE_CHECKPOINT_BYTES", "64KiB");
+        })
+    };
+    let server = start();
     let job = submit(&server.client(), &format!("http://{}/v.mp4", origin.at), None).await;
-    until("bytes were staged", SOON, || async {
-        let staged = super::files(&dir.path().join("spool"));
-        staged.iter().any(|f| f.metadata().is_ok_and(|m| m.len() > 0)).then_some(())
+    let staged = || super::files(&dir.path().join("spool"));
+    until("a checkpoint was made", SOON, || async {
+        staged().iter().any(|f| f.extension().is_some_and(|e| e == "mark")).then_some(())
     })
     .await;
     server.kill();
-    let server = Process::start(dir.path());
+    let server = start();
     let info = settled(&server.client(), &job).await.unwrap();
     assert_eq!(info["Status"], "SUCCESS", "{info}");
-    assert_eq!(compare(&server.client(), &info, SAMPLE).await, Vec::<String>::new());
+    assert_eq!(compare(&server.client(), &info, &object).await, Vec::<String>::new());
     assert_eq!(origin.asked(), 2);
-    assert!(super::files(&dir.path().join("spool")).is_empty());
+    let from = range_of(&origin.seen.lock().unwrap().heads[1].0).unwrap();
+    assert!(from >= 64 << 10, "asked for the rest from {from}");
+    until("the spool is empty", SOON, || async { staged().is_empty().then_some(()) }).await;
     assert_eq!(super::files(&dir.path().join("objects")).len(), 1);
 }
 

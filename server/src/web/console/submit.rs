@@ -1,0 +1,94 @@
+//! `/console/submit`: several URLs, one a line. What was typed stays in the form when the server
+//! refuses it.
+
+use askama::Template;
+use http::StatusCode;
+use wire::code::Fault;
+use wire::percent;
+use wire::reply::Reply;
+
+use super::again::titles;
+use super::form::{Fields, link};
+use super::page::{Answered, Frame, done, ok, page};
+use super::visit::{Visit, unexpected};
+
+#[derive(Template)]
+#[template(path = "console/submit.html")]
+struct SubmitPage {
+    frame: Frame,
+    urls: String,
+    title: String,
+    user_data: String,
+    account: String,
+    problem: Option<String>,
+}
+
+pub(super) fn show(visit: &Visit) -> Answered {
+    ok(&SubmitPage {
+        frame: Frame::new(visit, "/console/submit"),
+        urls: visit.query.text("urls"),
+        title: String::new(),
+        user_data: String::new(),
+        account: visit.query.text("account"),
+        problem: None,
+    })
+}
+
+pub(super) async fn submit(visit: &Visit, form: &Fields) -> Answered {
+    let urls: Vec<&str> = form
+        .get("urls")
+        .unwrap_or_default()
+        .lines()
+        .map(str::trim)
+        .filter(|url| !url.is_empty())
+        .collect();
+    if urls.is_empty() {
+        return refused(visit, form, "Give at least one URL.".to_owned());
+    }
+    let account = form.text("account");
+    let params = vec![
+        ("Account", account.clone()),
+        ("UploadURLs", urls.iter().map(|url| percent::encode(url)).collect::<Vec<_>>().join(",")),
+        ("UploadMetadatas", titles(&urls, form.get("title").unwrap_or_default())),
+        ("UserData", form.text("user_data")),
+    ];
+    match visit.call("UploadMediaByURL", params).await {
+        Ok(Reply::UploadMediaByUrl(reply)) => {
+            let of = Some(account.as_str()).filter(|name| *name != visit.caller.name);
+            let of = of.unwrap_or_default();
+            match reply.upload_jobs.as_slice() {
+                [one] => {
+                    let path = format!("/console/jobs/{}", one.job_id);
+                    done(&link(&path, [("account", of)]), "submitted")
+                }
+                _ => done(&link("/console/jobs", [("account", of)]), "submitted"),
+            }
+        }
+        Ok(other) => Err(unexpected(&other).into()),
+        Err(fault) if is_about_the_form(&fault) => refused(visit, form, fault.message().to_owned()),
+        Err(fault) => refused(visit, form, words(&fault)),
+    }
+}
+
+fn is_about_the_form(fault: &Fault) -> bool {
+    fault.status() < 500 && fault.retry_after_ms().is_none()
+}
+
+fn words(fault: &Fault) -> String {
+    match fault.retry_after_ms() {
+        Some(ms) => format!("Too many calls just now. Try again in {} s.", ms.div_ceil(1_000)),
+        None => "The server cannot take jobs now. Try again in a moment.".to_owned(),
+    }
+}
+
+fn refused(visit: &Visit, form: &Fields, problem: String) -> Answered {
+    let template = SubmitPage {
+        frame: Frame::still(visit, "/console/submit"),
+        urls: form.text("urls"),
+        title: form.text("title"),
+        user_data: form.text("user_data"),
+        account: form.text("account"),
+        problem: Some(problem),
+    };
+    page(StatusCode::UNPROCESSABLE_ENTITY, &template)
+}
