@@ -82,7 +82,7 @@ const SPECIAL_6: [(&str, u32, bool); 43] = [
 /// Random version 6 addresses: a million where the build is optimised, as the full test command's is.
 const ROUNDS_6: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 /// Each prefix of [`SPECIAL_6`] has at least this many of them, and so do the edges of each.
-const LEAST_HITS: usize = ROUNDS_6 / 1_000;
+const LEAST_HITS: usize = ROUNDS_6 / 2_000;
 
 fn n4(text: &str) -> u32 {
     u32::from(text.parse::<Ipv4Addr>().unwrap())
@@ -216,17 +216,17 @@ fn every_version_4_slash_16_is_judged_as_the_registries_say() {
 fn candidate(round: usize, random: &mut Random, special: &[(u128, u128, bool)]) -> u128 {
     let wide = random.wide();
     let (first, last, _) = special[random.below(special.len())];
-    match round % 6 {
+    match round % 8 {
         0 => wide,
         // Global unicast space.
         1 => wide >> 3 | 0b001 << 125,
         // Anywhere in a block.
         2 => first | wide & (last - first),
         // At an edge of a block, on either side.
-        3 => {
-            let step = [0, 1, 2, 0x100, 0x1_0000][random.below(5)];
-            [first + step.min(last - first), first.wrapping_sub(step), last.wrapping_add(step)]
-                [random.below(3)]
+        3 => [first, last][random.below(2)],
+        5 => {
+            let step = [1, 2, 0x100, 0x1_0000][random.below(4)];
+            [first.wrapping_sub(step), last.wrapping_add(step)][random.below(2)]
         }
         // The neighbourhood of a block: its prefix, cut somewhere, and anything behind.
         4 => {
