@@ -32,17 +32,22 @@ const DNS: &str =
 /// The server's address and the Internet's own; both public by number.
 const SERVER: &str = "203.0.114.7";
 const SERVER_6: &str = "2a0f:1::7";
-const INTERNET: &str = "203.0.114.1";
-const API: &str = "203.0.114.7:8443";
+pub const INTERNET: &str = "203.0.114.1";
+pub const API: &str = "203.0.114.7:8443";
 const DNS_SERVER: &str = "203.0.114.1:53";
 const PUBLIC: &str = "93.184.216.34";
 /// Set for the second half of the test, which changes the network it runs in.
-const INSIDE: &str = "HAULAGE_TEST_NETNS";
+pub const INSIDE: &str = "HAULAGE_TEST_NETNS";
 const PORTS: [u16; 11] = [80, 81, 443, 8000, 8008, 8080, 8443, 8880, 8888, 6379, 22];
 
 #[test]
 fn no_packet_goes_to_a_forbidden_address() {
     let name = "no_packet_goes_to_a_forbidden_address";
+    in_a_namespace(name, "faults::netns::inside_a_namespace");
+}
+
+/// Runs `second`, an ignored test, in a network namespace of its own on behalf of the test `name`.
+pub fn in_a_namespace(name: &str, second: &str) {
     let can = |program: &str, args: &[&str]| {
         Command::new(program).args(args).output().is_ok_and(|o| o.status.success())
     };
@@ -53,14 +58,25 @@ fn no_packet_goes_to_a_forbidden_address() {
         .arg("-n")
         .arg(std::env::current_exe().unwrap())
         .env(INSIDE, "1")
-        .args(["--ignored", "--exact", "--nocapture", "faults::netns::inside_a_namespace"])
+        .args(["--ignored", "--exact", "--nocapture", second])
         .status()
         .unwrap();
     assert!(status.success());
 }
 
 /// A process that is ended with its owner.
-struct Kept(Child);
+pub struct Kept(Child);
+
+impl Kept {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Runs a command in its network namespace.
+    pub fn run(&self, line: &str) {
+        run(&format!("nsenter --net=/proc/{}/ns/net {line}", self.pid()));
+    }
+}
 
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -69,14 +85,14 @@ impl Drop for Kept {
     }
 }
 
-fn run(line: &str) {
+pub fn run(line: &str) {
     let mut words = line.split(' ');
     let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Joins this namespace, the Internet, with a new one for the server; returns what keeps it alive.
-fn join() -> Kept {
+pub fn join() -> Kept {
     let keeper = Kept(Command::new("unshare").args(["-n", "sleep", "300"]).spawn().unwrap());
     let pid = keeper.0.id();
     let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
@@ -110,7 +126,7 @@ fn join() -> Kept {
         &format!("ip route add default via {INTERNET}"),
         "ip -6 route add default via 2a0f:1::1",
     ] {
-        run(&format!("nsenter --net=/proc/{pid}/ns/net {line}"));
+        keeper.run(line);
     }
     keeper
 }
@@ -272,7 +288,12 @@ fn answer(
     Some(reply)
 }
 
-fn start_server(dir: &std::path::Path, namespace: u32) -> Kept {
+/// Starts the server in the network namespace of process `namespace`.
+pub fn start_server(
+    dir: &std::path::Path,
+    namespace: u32,
+    adjust: impl FnOnce(&mut Command),
+) -> Kept {
     let inner = command(dir);
     let mut outer = Command::new("nsenter");
     outer.arg(format!("--net=/proc/{namespace}/ns/net")).arg(inner.get_program()).arg("serve");
@@ -294,6 +315,7 @@ fn start_server(dir: &std::path::Path, namespace: u32) -> Kept {
         .env("HAULAGE_QPS", "UploadMediaByURL=0,GetURLUploadInfos=0")
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
+    adjust(&mut outer);
     let mut child = outer.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -435,7 +457,7 @@ async fn inside_a_namespace() {
     }
     serve_dns(zone).await;
     let dir = tempfile::tempdir().unwrap();
-    let server = start_server(dir.path(), keeper.0.id());
+    let server = start_server(dir.path(), keeper.pid(), |_| {});
     let client = Client::new(API.parse().unwrap(), KEY_ID, SECRET);
 
     let counts = play(rows, &client).await;
@@ -443,10 +465,10 @@ async fn inside_a_namespace() {
     // The wire: only addresses that some allowed row names or resolves to.
     // The kernel counts every attempt to connect; the recorder has as many to read.
     until("every connection the server's kernel opened was seen on the wire", SOON, || async {
-        (syns.lock().unwrap().len() >= active_opens(server.0.id())).then_some(())
+        (syns.lock().unwrap().len() >= active_opens(server.pid())).then_some(())
     })
     .await;
-    let opened = active_opens(server.0.id());
+    let opened = active_opens(server.pid());
     let syns = syns.lock().unwrap().clone();
     let places: BTreeSet<SocketAddr> = syns.iter().map(|(_, to)| *to).collect();
     let Counts { allowed, denied, retried, followed, stopped, wrong } = counts;

@@ -13,6 +13,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,6 +28,8 @@ pub enum Step {
     Forever(Vec<u8>),
     /// Sends these bytes one by one, with this pause after each.
     Dribble(Vec<u8>, Duration),
+    /// Waits until the test lets it go on.
+    Gate(watch::Receiver<bool>),
     /// Keeps the connection open and says nothing more.
     Hang,
     /// Ends the connection with a reset.
@@ -188,6 +191,10 @@ impl Play {
                             stream.write_all(&[byte]).await.ok()?;
                             tokio::time::sleep(pause).await;
                         }
+                    }
+                    Step::Gate(mut gate) => {
+                        stream.flush().await.ok()?;
+                        gate.wait_for(|open| *open).await.ok()?;
                     }
                     Step::Hang => {
                         stream.flush().await.ok()?;

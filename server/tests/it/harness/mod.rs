@@ -3,6 +3,7 @@
 
 pub mod origin;
 pub mod process;
+pub mod strace;
 
 use std::net::SocketAddr;
 use std::time::Duration;
