@@ -17,6 +17,7 @@ mod our_side;
 mod rows;
 mod singles;
 mod sizes;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

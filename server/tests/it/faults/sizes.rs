@@ -106,6 +106,8 @@ async fn row_82_two_hundred_slow_origins_of_one_account_do_not_hold_up_another_o
     let server = Server::start_with(|c| {
         c.transfers = NODE;
         c.per_account = ACCOUNT;
+        c.qps.insert("UploadMediaByURL".into(), 0);
+        c.qps.insert("GetURLUploadInfos".into(), 0);
     })
     .await;
     let slow = server.client();
