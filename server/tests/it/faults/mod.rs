@@ -18,6 +18,7 @@ mod rows;
 mod singles;
 mod sizes;
 mod writes;
+mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@
 //!
 //! Needs root for the namespaces.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -17,11 +17,11 @@ use std::time::Duration;
 use haulage::fetch::guard::WEB_PORTS;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 
 use super::origin::{FaultOrigin, Speech};
 use super::settled;
+use super::zone::{self, Zone};
 use crate::harness::process::command;
 use crate::harness::{Client, KEY_ID, SECRET, SOON, count_from, skip, spawn, until};
 
@@ -35,7 +35,6 @@ const SERVER_6: &str = "2a0f:1::7";
 pub const INTERNET: &str = "203.0.114.1";
 pub const API: &str = "203.0.114.7:8443";
 const DNS_SERVER: &str = "203.0.114.1:53";
-const PUBLIC: &str = "93.184.216.34";
 /// Set for the second half of the test, which changes the network it runs in.
 pub const INSIDE: &str = "HAULAGE_TEST_NETNS";
 const PORTS: [u16; 11] = [80, 81, 443, 8000, 8008, 8080, 8443, 8880, 8888, 6379, 22];
@@ -190,102 +189,6 @@ fn active_opens(pid: u32) -> usize {
     let (names, values) = (tcp.next().unwrap(), tcp.next().unwrap());
     let at = names.split(' ').position(|name| name == "ActiveOpens").unwrap();
     values.split(' ').nth(at).unwrap().parse().unwrap()
-}
-
-/// What DNS answers, by name: one entry after the other, the last again and again. Names that are
-/// not listed have the public address.
-type Zone = HashMap<String, Vec<Value>>;
-
-async fn serve_dns(zone: Zone) {
-    let socket = UdpSocket::bind(DNS_SERVER).await.unwrap();
-    let listener = TcpListener::bind(DNS_SERVER).await.unwrap();
-    let zone = Arc::new(zone);
-    let whole = zone.clone();
-    spawn(async move {
-        let mut asked = HashMap::new();
-        let mut question = [0u8; 1_500];
-        while let Ok((length, from)) = socket.recv_from(&mut question).await {
-            if let Some(reply) = answer(&question[..length], &zone, &mut asked, true) {
-                let _ = socket.send_to(&reply, from).await;
-            }
-        }
-    });
-    // For answers that are too long for a datagram (RFC 7766: a length before each message).
-    spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let zone = whole.clone();
-            spawn(async move {
-                while let Ok(length) = stream.read_u16().await {
-                    let mut question = vec![0; usize::from(length)];
-                    stream.read_exact(&mut question).await.ok()?;
-                    let reply = answer(&question, &zone, &mut HashMap::new(), false)?;
-                    stream.write_u16(u16::try_from(reply.len()).unwrap()).await.ok()?;
-                    stream.write_all(&reply).await.ok()?;
-                }
-                Some(())
-            });
-        }
-    });
-}
-
-fn answer(
-    question: &[u8],
-    zone: &Zone,
-    asked: &mut HashMap<(String, u8), usize>,
-    datagram: bool,
-) -> Option<Vec<u8>> {
-    let (mut labels, mut at) = (Vec::new(), 12);
-    while question[at] != 0 {
-        let end = at + 1 + usize::from(question[at]);
-        labels.push(String::from_utf8_lossy(&question[at + 1..end]).to_lowercase());
-        at = end;
-    }
-    let (name, kind, end) = (labels.join("."), question[at + 2], at + 5);
-    let times = asked.entry((name.clone(), kind)).or_default();
-    let default = vec![json!({"A": [PUBLIC]})];
-    let answers = zone.get(&name).unwrap_or(&default);
-    let answer = &answers[(*times).min(answers.len() - 1)];
-    *times += 1;
-    if answer["drop"] == true {
-        return None;
-    }
-    let code = match answer["rcode"].as_str() {
-        Some("NXDOMAIN") => 3,
-        Some("SERVFAIL") => 2,
-        _ => 0,
-    };
-    let mut records = Vec::new();
-    let mut owner = vec![0xc0, 12];
-    let mut last = answer;
-    let mut record = |owner: &[u8], kind: u8, data: &[u8]| {
-        let length = u16::try_from(data.len()).unwrap().to_be_bytes();
-        records.push([owner, &[0, kind, 0, 1, 0, 0, 0, 0], &length, data].concat());
-    };
-    if let Some(target) = answer["CNAME"].as_str() {
-        let mut encoded = Vec::new();
-        for label in target.split('.') {
-            encoded.push(u8::try_from(label.len()).unwrap());
-            encoded.extend(label.as_bytes());
-        }
-        encoded.push(0);
-        record(&owner, 5, &encoded);
-        owner = encoded;
-        last = &answer["final"];
-    }
-    let field = if kind == 1 { "A" } else { "AAAA" };
-    let cut = datagram && answer["truncated"] == true;
-    for ip in last[field].as_array().into_iter().flatten().filter(|_| !cut) {
-        match ip.as_str().unwrap().parse::<IpAddr>().unwrap() {
-            IpAddr::V4(ip) => record(&owner, kind, &ip.octets()),
-            IpAddr::V6(ip) => record(&owner, kind, &ip.octets()),
-        }
-    }
-    let count = u8::try_from(records.len()).unwrap();
-    let flags = if cut { 0x83 } else { 0x81 };
-    let mut reply = vec![question[0], question[1], flags, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0];
-    reply.extend_from_slice(&question[12..end]);
-    records.iter().for_each(|record| reply.extend(record));
-    Some(reply)
 }
 
 /// Starts the server in the network namespace of process `namespace`.
@@ -455,7 +358,7 @@ async fn inside_a_namespace() {
         let expect = format!("code {}", chain.code);
         rows.push(Row { id: chain.id, url: chain.start, expect, why: chain.why });
     }
-    serve_dns(zone).await;
+    zone::serve(zone, DNS_SERVER).await;
     let dir = tempfile::tempdir().unwrap();
     let server = start_server(dir.path(), keeper.pid(), |_| {});
     let client = Client::new(API.parse().unwrap(), KEY_ID, SECRET);
