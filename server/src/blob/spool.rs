@@ -427,6 +427,11 @@ impl Staged {
         self.digests.get(algorithm)
     }
 
+    /// The bytes lie elsewhere now: the file goes, and its checkpoint.
+    pub(super) fn remove(mut self) {
+        self.lodging.kept = false;
+    }
+
     /// The file has been moved to a place of its own and is no longer ours to remove.
     pub(super) fn give_away(mut self) {
         if self.lodging.kept {

@@ -1,6 +1,7 @@
 //! Asks for a source and follows its redirects, each through the whole gate, until a body comes.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -448,10 +449,14 @@ async fn says_expired(response: Response<Incoming>) -> bool {
     text.windows(7).any(|word| word.eq_ignore_ascii_case(b"expired"))
 }
 
-fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
+/// The public roots, and those of the PEM file `extra`.
+///
+/// # Errors
+/// [`FetcherError::ExtraCa`] when the file cannot be read or holds none.
+pub fn trusted_roots(extra: Option<&Path>) -> Result<RootCertStore, FetcherError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &settings.extra_ca {
-        let unreadable = |cause: String| FetcherError::ExtraCa { path: path.clone(), cause };
+    if let Some(path) = extra {
+        let unreadable = |cause: String| FetcherError::ExtraCa { path: path.to_owned(), cause };
         let found = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
         let before = roots.len();
         for certificate in found {
@@ -462,6 +467,11 @@ fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
             return Err(unreadable("there is no certificate in it".to_owned()));
         }
     }
+    Ok(roots)
+}
+
+fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
+    let roots = trusted_roots(settings.extra_ca.as_deref())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

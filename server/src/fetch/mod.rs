@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use client::Fetcher;
+pub use client::{Fetcher, trusted_roots};
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
 pub use wanted::{Restart, Resume, Wanted};

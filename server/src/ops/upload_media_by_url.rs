@@ -22,6 +22,11 @@ impl Ops {
         request: UploadMediaByUrl,
     ) -> Result<Reply, Fault> {
         self.check_room()?;
+        let asked =
+            |source: &Source| self.locations.choose(source.storage_location.as_deref()).is_none();
+        if request.sources.iter().any(asked) {
+            return Err(Fault::new(Code::InvalidStorageNotFound));
+        }
         let now = self.clock.now();
         let fingerprint = self.keyed(request.fingerprint);
         let session =

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::blob::Blobs;
+use crate::blob::Locations;
 use crate::blob::spool::Spool;
 use crate::domain::digest::Md5Rule;
 use crate::domain::retry::Backoff;
@@ -45,7 +45,7 @@ pub struct Worker {
     pub store: Arc<dyn Store>,
     pub fetcher: Fetcher,
     pub spool: Spool,
-    pub blobs: Arc<dyn Blobs>,
+    pub locations: Locations,
     pub probe: ProbeSettings,
     /// Opens the headers that callers confide for their sources.
     pub vault: Vault,

@@ -10,7 +10,7 @@ use super::integrity;
 use crate::blob::{BlobError, Staged, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
-use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
+use crate::domain::media::{MediaFacts, StoredObject};
 use crate::domain::retry::Next;
 use crate::domain::source_headers::SourceHeaders;
 use crate::door::{random, sealed_headers};
@@ -251,15 +251,19 @@ async fn publish(
     staged: Staged,
     facts: &MediaFacts,
 ) -> Result<StoredObject, FetchError> {
+    let asked = job.request.storage_location.as_deref();
+    let unknown = || BlobError::UnknownLocation(asked.unwrap_or_default().to_owned());
+    let location = worker.locations.choose(asked).ok_or_else(unknown).map_err(blob_fault)?;
     let object = StoredObject {
-        location: DEFAULT_LOCATION.to_owned(),
+        location: location.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
         sha256: staged.sha256(),
         crc64: staged.crc64(),
         md5: staged.md5(),
     };
-    worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
+    let blobs = worker.locations.of(location).map_err(blob_fault)?;
+    blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)
 }
 
@@ -283,7 +287,7 @@ async fn write_down(
             worker.store.job_hand_back(claim, now).await
         }
         End::Stored(facts, object) => {
-            let object_key = object.object_key.clone();
+            let stored = object.clone();
             let outcome = Outcome::Success { facts, object };
             let finish = worker.store.job_finish(claim, outcome, now).await?;
             match finish {
@@ -292,7 +296,7 @@ async fn write_down(
                     count(worker, "success");
                 }
                 // Nobody will ever ask for this generation's object.
-                Finish::Superseded => discard(worker, &object_key).await,
+                Finish::Superseded => discard(worker, &stored).await,
             }
             Ok(finish)
         }
@@ -327,9 +331,14 @@ fn count(worker: &Worker, outcome: &'static str) {
     worker.metrics.jobs_finished.get_or_create(&JobLabels { outcome }).inc();
 }
 
-async fn discard(worker: &Worker, object_key: &str) {
-    if let Err(error) = worker.blobs.delete(object_key).await {
+async fn discard(worker: &Worker, object: &StoredObject) {
+    let removed = match worker.locations.of(&object.location) {
+        Ok(blobs) => blobs.delete(&object.object_key).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = removed {
         // The janitor finds it by its token.
+        let object_key = &object.object_key;
         tracing::warn!(object_key, %error, "cannot remove a superseded object");
     }
 }
@@ -351,8 +360,44 @@ fn transient(class: FaultClass, message: impl Into<String>) -> FetchError {
     FetchError { fault: JobFault::new(class, message), retry: Retry::Backoff }
 }
 
-/// What a job learns of a failing disk; the log has the details.
+/// What a job learns of a failing disk or bucket; the log has the details. Trying again is for what
+/// may pass: who lacks a right will lack it in a minute.
 pub(super) fn blob_fault(error: BlobError) -> FetchError {
     tracing::error!(%error, "storage failed");
-    transient(FaultClass::Storage, "The storage of this server did not take the bytes.")
+    if error.is_transient() {
+        transient(FaultClass::Storage, "The storage of this server did not take the bytes.")
+    } else {
+        permanent(FaultClass::Storage, "The storage of this server refused the bytes.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::blob::StorageSaid;
+
+    #[test]
+    fn a_storage_that_will_refuse_again_is_not_asked_again() {
+        let io = |kind: io::ErrorKind| BlobError::Io { action: "x", source: kind.into() };
+        let said = |status, code: &str| StorageSaid::Status(status, code.to_owned());
+        for (error, retry) in [
+            (io(io::ErrorKind::PermissionDenied), Retry::Never),
+            (io(io::ErrorKind::ReadOnlyFilesystem), Retry::Never),
+            (io(io::ErrorKind::NotADirectory), Retry::Never),
+            (BlobError::Taken(String::new()), Retry::Never),
+            (BlobError::Refused { action: "x", said: said(403, "AccessDenied") }, Retry::Never),
+            (io(io::ErrorKind::Other), Retry::Backoff),
+            (BlobError::Full, Retry::Backoff),
+            (BlobError::NotThere { action: "x" }, Retry::Backoff),
+            (BlobError::UnknownLocation(String::new()), Retry::Backoff),
+            (BlobError::Failed { action: "x", said: said(503, "SlowDown") }, Retry::Backoff),
+        ] {
+            let shown = error.to_string();
+            let fault = blob_fault(error);
+            assert_eq!(fault.fault.class, FaultClass::Storage);
+            assert_eq!(fault.retry, retry, "{shown}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::blob::{LocalBlobs, Spool, object_key};
+use crate::blob::{Blobs, LocalBlobs, Locations, Spool, object_key};
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::attempt::Attempt;
 use crate::domain::fault::JobFault;
@@ -69,7 +69,7 @@ impl Bench {
         let store = Arc::new(OneMedium(Mutex::new((Some((object.clone(), facts)), 0))));
         let deps = MediaDeps {
             store: Arc::clone(&store) as Arc<dyn Store>,
-            blobs: Arc::new(blobs),
+            locations: Locations::new(Arc::new(blobs)),
             urls: PlayUrls::new("http://node.example/".to_owned(), [3; 32]),
             codec: IdCodec::new([7; 16]),
             clock: Clock::manual(NOW),
