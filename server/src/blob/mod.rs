@@ -19,6 +19,8 @@ use crate::domain::id::Key;
 use crate::domain::job::Token;
 use crate::domain::time::Timestamp;
 
+#[cfg(test)]
+mod conformance;
 pub mod copying;
 mod digests;
 mod disk;
