@@ -31,4 +31,5 @@ mod resume;
 mod sdk;
 mod secrets;
 mod stopping;
+mod storage;
 mod syscalls;

@@ -3,6 +3,7 @@
 
 pub mod origin;
 pub mod process;
+pub mod s3;
 pub mod strace;
 
 use std::net::SocketAddr;
