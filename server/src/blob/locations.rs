@@ -38,6 +38,11 @@ impl Locations {
         self.0.get(name).ok_or_else(|| BlobError::UnknownLocation(name.to_owned()))
     }
 
+    /// The origins that play URLs of these locations lead to, beside this server's.
+    pub fn play_origins(&self) -> Vec<String> {
+        self.0.values().filter_map(|blobs| blobs.play_origin()).collect()
+    }
+
     /// All of them, by name.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<dyn Blobs>)> {
         self.0.iter().map(|(name, blobs)| (name.as_str(), blobs))

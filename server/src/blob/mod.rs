@@ -182,6 +182,11 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
         Ok(None)
     }
 
+    /// The origin (scheme, host, port) that such URLs lead to, for pages that play from there.
+    fn play_origin(&self) -> Option<String> {
+        None
+    }
+
     /// Ends the uploads that this node has begun and nobody works on any more.
     async fn clear_abandoned(&self) -> Result<Cleared, BlobError> {
         Ok(Cleared::default())

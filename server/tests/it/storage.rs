@@ -86,6 +86,11 @@ async fn a_url_becomes_an_object_of_a_bucket_and_plays_from_there_by_a_signed_ur
     }
     assert_eq!((bucket.uploads().len(), bucket.parts()), (0, 0));
     assert_eq!(bucket.objects().len(), 2);
+    // The console's player may play from there.
+    let console = client.get("/console", &[]).await;
+    let policy = console.header("content-security-policy").unwrap();
+    let media = policy.split("media-src ").nth(1).unwrap().split(';').next().unwrap();
+    assert!(media.ends_with(&format!(" http://{}", bucket.address)), "{policy}");
     let log = server.log();
     for secret in [s3::SECRET, "X-Amz-Signature"] {
         assert!(!log.contains(secret), "{secret} in the log");

@@ -275,6 +275,14 @@ impl Blobs for S3Blobs {
         Ok(Some(url.into()))
     }
 
+    fn play_origin(&self) -> Option<String> {
+        match (self.0.bucket.play, self.0.bucket.style) {
+            (Play::Direct, Style::Path) => Some(self.0.bucket.endpoint.clone()),
+            (Play::Direct, Style::Virtual) => Some(self.0.bucket.base()),
+            (Play::Proxy, _) => None,
+        }
+    }
+
     async fn clear_abandoned(&self) -> Result<Cleared, BlobError> {
         let mut cleared = Cleared::default();
         for (entry, upload) in self.0.journal.abandoned().await? {

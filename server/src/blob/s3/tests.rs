@@ -125,7 +125,9 @@ async fn nothing_is_sent_in_chunks_with_trailers_or_to_be_checked_by_newer_servi
     let bench = Bench::patient().await;
     for (n, bytes) in [noise(10), noise(LONG)].iter().enumerate() {
         let file = bench.staged(bytes).await;
+        let path = file.path().to_owned();
         bench.blobs.publish(file, &key(1, n as i64)).await.unwrap();
+        until_gone(&path).await;
     }
     let headers = bench.server.seen.headers.lock().unwrap();
     let parts = headers.iter().filter(|(call, name, _)| {
@@ -479,8 +481,7 @@ async fn what_a_service_does_not_keep_of_an_object_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_fails_as_it_must_and_a_short_answer_is_no_end() {
-    let hour = Duration::from_secs(3_600);
+async fn reading_fails_as_it_must_and_asks_for_the_object_that_was_opened() {
     for how in HOWS {
         let bench = Bench::new().await;
         let file = bench.staged(b"bytes").await;
@@ -500,12 +501,11 @@ async fn reading_fails_as_it_must_and_a_short_answer_is_no_end() {
             assert_eq!(error.is_transient(), !refused, "{call:?} {how:?}: {error}");
         }
         bench.server.heal();
-        // Another object under the key is not the one that was opened.
-        std::fs::write(bench.server.file(&format!("in/here/{}", key(1, 1))), b"other").unwrap();
-        bench.server.forget_tags();
-        assert!(reader.read_range(0, 5).await.is_err());
-        let delivery = Delivery { content_type: "video/mp4".into(), disposition: "inline".into() };
-        assert!(bench.blobs.play_url(&key(1, 1), &delivery, hour).await.unwrap().is_some());
+        // Another object under the key is not the one that was opened: the condition says so.
+        reader.read_range(0, 5).await.map(drop).unwrap();
+        let headers = bench.server.seen.headers.lock().unwrap();
+        let last = headers.iter().rposition(|(call, ..)| *call != Call::Get).unwrap();
+        assert!(headers[last + 1..].iter().any(|(_, name, _)| name == "if-match"));
     }
 }
 
@@ -608,7 +608,7 @@ impl Moto {
         let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await else {
             return false;
         };
-        let request = "PUT /media HTTP/1.1\r\nhost: s3.localhost\r\ncontent-length: 0\r\n\
+        let request = "PUT /media HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\
                        authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request\r\n\
                        connection: close\r\n\r\n";
         let mut answer = String::new();

@@ -106,7 +106,9 @@ impl S3Blobs {
         let entry = match self.0.journal.begin(&upload).await {
             Ok(entry) => entry,
             Err(error) => {
-                self.abort_until_empty(&upload).await?;
+                if let Err(error) = self.abort_until_empty(&upload).await {
+                    tracing::warn!(object_key, %error, "an upload stays that is not written down");
+                }
                 return Err(error);
             }
         };

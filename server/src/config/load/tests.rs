@@ -255,7 +255,7 @@ fn half_a_key_is_no_key() {
 
 #[test]
 fn storage_locations_are_a_table_in_the_file_and_a_bucket_needs_its_key() {
-    let file = "storage_url = \"s3://media\"\n[storage_locations]\narchive = \"oss://b?region=r\"\n\
+    let file = "storage_url = \"s3://media\"\n[storage_locations]\narchive = \"oss://media?region=r\"\n\
                 [storage_keys]\ndefault = \"AKID:hunter2\"\n";
     let refused = load(&case(&[], &[], file).sources).unwrap_err();
     assert_eq!(refused.0, [ConfigError::NoBucketKey("archive".to_owned())]);

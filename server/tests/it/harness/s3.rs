@@ -183,18 +183,6 @@ impl S3Server {
         self.seen.forgets.store(true, Ordering::Relaxed);
     }
 
-    /// The file of an object.
-    pub fn file(&self, key: &str) -> std::path::PathBuf {
-        self.dir.path().join(BUCKET).join(key)
-    }
-
-    /// Forgets the tags that it has computed.
-    pub fn forget_tags(&self) {
-        for name in names(self.dir.path()).iter().filter(|name| name.ends_with(".internal.json")) {
-            std::fs::remove_file(self.dir.path().join(name)).unwrap();
-        }
-    }
-
     /// Removes all objects and uploads.
     pub fn clear(&self) {
         self.seen.uploads.lock().unwrap().clear();
@@ -311,6 +299,10 @@ async fn serve(
         url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
             .into_owned()
             .collect();
+    // s3s-fs makes a bucket of any directory that it is asked to write into.
+    if !request.uri().path().starts_with(&format!("/{BUCKET}")) {
+        return refusal(404, "NoSuchBucket");
+    }
     let conditional = request.headers().contains_key(http::header::IF_NONE_MATCH);
     if conditional && seen.lacks_conditions.load(Ordering::Relaxed) {
         return refusal(501, "NotImplemented");
