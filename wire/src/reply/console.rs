@@ -24,6 +24,7 @@ pub struct QueueInfo {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    pub awaiting_url: u64,
     /// Age of the job that has been ready longest.
     pub oldest_ready_seconds: Option<u64>,
 }
@@ -62,6 +63,7 @@ pub struct AccountLoad {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    pub awaiting_url: u64,
     pub succeeded: u64,
     pub failed: u64,
     /// Of the jobs that succeeded.
@@ -230,6 +232,7 @@ impl QueueInfo {
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
+            ("AwaitingUrl", long(self.awaiting_url)),
         ];
         push(&mut fields, "OldestReadySeconds", self.oldest_ready_seconds.map(long));
         Node::Object(fields)
@@ -268,6 +271,7 @@ impl AccountLoad {
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
+            ("AwaitingUrl", long(self.awaiting_url)),
             ("Succeeded", long(self.succeeded)),
             ("Failed", long(self.failed)),
             ("Bytes", long(self.bytes)),

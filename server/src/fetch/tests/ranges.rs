@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::domain::version::{Validator, Version};
+use crate::fetch::Link;
 
 /// The object, of which `HERE` bytes are here already.
 const BODY: &str = "the first half, the second half";
@@ -14,7 +15,7 @@ fn resume(fetcher: &Fetcher, url: &str) -> Resume {
         total: Some(BODY.len() as u64),
         place: fetcher.guard().target(url).unwrap().place(),
     };
-    Resume { offset: HERE as u64, version }
+    Resume { offset: HERE as u64, version, link: Link::Same }
 }
 
 fn whole(tag: &str) -> Vec<Step> {
