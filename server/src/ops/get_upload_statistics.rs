@@ -191,7 +191,7 @@ fn sum(queues: &[AccountQueue], now: Timestamp) -> QueueInfo {
         pending: total(|queue| queue.pending),
         running: total(|queue| queue.running),
         waiting: total(|queue| queue.waiting),
-        awaiting_url: total(|queue| queue.awaiting),
+        halted: total(|queue| queue.awaiting),
         oldest_ready_seconds: ready_seconds(oldest, now),
     }
 }
@@ -228,7 +228,7 @@ fn loads(
         load.pending = queue.pending;
         load.running = queue.running;
         load.waiting = queue.waiting;
-        load.awaiting_url = queue.awaiting;
+        load.halted = queue.awaiting;
         load.oldest_ready_seconds = ready_seconds(queue.oldest_ready, now);
     }
     for tally in tallies {

@@ -66,7 +66,7 @@ fn statistics() -> GetUploadStatisticsReply {
             pending: 1,
             running: 2,
             waiting: 3,
-            awaiting_url: 9,
+            halted: 9,
             oldest_ready_seconds: Some(4),
         },
         points: vec![Point {
@@ -89,7 +89,7 @@ fn statistics() -> GetUploadStatisticsReply {
             pending: 1,
             running: 2,
             waiting: 3,
-            awaiting_url: 9,
+            halted: 9,
             succeeded: 4,
             failed: 5,
             bytes: 6,

@@ -150,7 +150,7 @@ async fn a_part_that_is_not_the_whole_rest_is_no_end() {
 #[tokio::test]
 async fn a_refusal_of_the_rest_is_the_refusal_of_any_request() {
     for (line, expected) in [
-        ("403 Forbidden", (FaultClass::HttpStatus, Retry::Never)),
+        ("403 Forbidden", (FaultClass::HttpStatus, Retry::AnotherUrl)),
         ("404 Not Found", (FaultClass::HttpStatus, Retry::Never)),
         ("503 Busy", (FaultClass::HttpStatus, Retry::Backoff)),
     ] {

@@ -105,8 +105,8 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
             )
         });
     }
-    if queue.awaiting_url > 0 {
-        let one = queue.awaiting_url == 1;
+    if queue.halted > 0 {
+        let one = queue.halted == 1;
         let (need, their) =
             if one { ("needs", "Its source refuses") } else { ("need", "Their sources refuse") };
         found.push(Advice {
@@ -114,7 +114,7 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
             command: Some("haulage jobs --status AWAITING_URL"),
             ..Advice::new(
                 "warn",
-                format!("{} {need} another URL", jobs(queue.awaiting_url)),
+                format!("{} {need} another URL", jobs(queue.halted)),
                 format!(
                     "{their} the link after a part was received, mostly because it has expired. \
                      What was received is kept until the job's deadline: give it a new link."
@@ -139,7 +139,7 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
             )
         });
     }
-    let nothing_queued = queue.pending + queue.running + queue.waiting + queue.awaiting_url == 0;
+    let nothing_queued = queue.pending + queue.running + queue.waiting + queue.halted == 0;
     if nothing_queued && reply.points.iter().all(|point| point.accepted == 0) {
         found.push(Advice {
             link: Some(("/console/submit".to_owned(), "Submit here")),
@@ -217,11 +217,11 @@ mod tests {
     #[test]
     fn jobs_that_need_another_url_are_told_of() {
         let mut reply = busy();
-        reply.queue.awaiting_url = 1;
+        reply.queue.halted = 1;
         let advice = advise(&reply, false);
         assert_eq!(advice[0].title, "1 job needs another URL");
         assert_eq!(advice[0].link.as_ref().unwrap().0, "/console/jobs?status=awaiting");
-        reply.queue.awaiting_url = 2;
+        reply.queue.halted = 2;
         assert_eq!(titles(&reply), ["2 jobs need another URL"]);
         reply.points.clear();
         assert_eq!(titles(&reply), ["2 jobs need another URL"], "the queue is not empty");
