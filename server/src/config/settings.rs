@@ -136,7 +136,7 @@ settings! {
         database_url (database_url): store_url Url = "",
             "The database; `sqlite://<data dir>/haulage.db` when not set.";
         storage_url (storage_url): place Url = "",
-            "Where objects are kept; `file://<data dir>/objects` when not set. A bucket also needs a key in `storage_keys`; see [storage.md](storage.md).";
+            "Where objects are kept; `file://<data dir>/objects` when not set. A bucket also needs a key in `storage_keys`; see docs/storage.md.";
         storage_locations (storage_locations): places Urls = "",
             "Further places, which a call chooses by `StorageLocation`; the one of `storage_url` is called `default`. In the file also a table.";
         storage_keys (storage_keys): keys Secret = "",

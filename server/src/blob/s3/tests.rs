@@ -1,15 +1,11 @@
 //! A bucket against an S3 server that fails at every call, in every way, before and after its
 //! effect; and against a second, independent server.
 
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use rustix::io::Errno;
 use rustls::RootCertStore;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::super::conformance::{conforms, key, noise, read, staged};
@@ -18,6 +14,8 @@ use super::super::{BlobError, Blobs, Cleared, Delivery, Place, Spool, Staged, Up
 use super::{BucketSettings, Lack, S3Blobs};
 use server::{Call, Fault, How, S3Server, When};
 
+mod faults;
+mod moto;
 #[expect(unreachable_pub, reason = "also a module of the tests outside")]
 #[path = "../../../tests/it/harness/s3.rs"]
 mod server;
@@ -140,84 +138,6 @@ async fn nothing_is_sent_in_chunks_with_trailers_or_to_be_checked_by_newer_servi
         let newer = name.starts_with("x-amz-checksum") || name == "x-amz-sdk-checksum-algorithm";
         assert!(!chunked && !newer && !other.contains(&name.as_str()), "{call:?} {name}: {value}");
     }
-}
-
-/// One way in which one call fails.
-#[derive(Clone, Debug)]
-struct Case {
-    len: usize,
-    fault: Fault,
-}
-
-const HOWS: [How; 4] =
-    [How::Status(500, "InternalError"), How::Status(403, "AccessDenied"), How::Hang, How::Reset];
-
-fn cases() -> Vec<Case> {
-    let small = [Call::Head, Call::Put].map(|call| (10, call));
-    let long = [Call::Head, Call::Begin, Call::Part, Call::Complete].map(|call| (LONG, call));
-    let mut cases = Vec::new();
-    for (len, call) in small.into_iter().chain(long) {
-        for when in [When::Before, When::After] {
-            for how in HOWS {
-                cases.push(Case { len, fault: Fault::once(call, when, how) });
-                cases.push(Case { len, fault: Fault::always(call, when, how) });
-            }
-        }
-    }
-    cases
-}
-
-impl Case {
-    /// Whether the object must be there in the end, for all that goes wrong.
-    fn succeeds(&self) -> bool {
-        let makes_it = matches!(self.fault.call, Call::Put | Call::Complete);
-        // Its effect took place, and a look tells.
-        let seen = makes_it && self.fault.when == When::After;
-        let passes = self.fault.times == 1 && !self.is_refusal();
-        seen || passes
-    }
-
-    fn is_refusal(&self) -> bool {
-        matches!(self.fault.how, How::Status(403, _))
-    }
-
-    async fn play(self) {
-        // Machines are slow under load: what does not hang must not be taken for hanging.
-        let hangs = self.fault.how == How::Hang;
-        let bench =
-            if hangs { Bench::with_timeout(2 * TIMEOUT).await } else { Bench::patient().await };
-        let bytes = noise(self.len);
-        let file = bench.staged(&bytes).await;
-        let path = file.path().to_owned();
-        bench.server.fail(self.fault.clone());
-        let published = bench.blobs.publish(file, &key(1, 1)).await;
-        bench.server.heal();
-        match &published {
-            // A slow machine may time out where nothing hangs; what is said must be true anyhow.
-            Ok(()) => assert!(read(&bench.blobs, &key(1, 1)).await.unwrap() == bytes, "{self:?}"),
-            Err(error) => {
-                assert!(!self.succeeds() || hangs, "{self:?}: {error}");
-                assert_eq!(error.is_transient(), !self.is_refusal(), "{self:?}: {error}");
-            }
-        }
-        let must_fail = !self.succeeds() && !hangs;
-        assert!(!(must_fail && published.is_ok()), "{self:?} was not noticed");
-        until_gone(&path).await;
-        bench.sweep().await;
-        bench.assert_nothing_is_left(&format!("{self:?}"));
-        for object in bench.server.objects().into_values() {
-            assert!(object == bytes, "{self:?}: another object");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_fails_before_or_after_its_effect_an_object_is_whole_or_not_there() {
-    let cases = cases();
-    let count = cases.len();
-    stream::iter(cases).map(Case::play).buffer_unordered(6).collect::<Vec<()>>().await;
-    println!("{count} ways of failing a publish");
-    assert_eq!(count, 96);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -559,88 +479,4 @@ async fn an_examination_tells_what_works_and_leaves_nothing() {
         assert_eq!(bench.server.objects().len(), 0, "{call:?}");
         bench.assert_nothing_is_left(&format!("{call:?}"));
     }
-}
-
-/// A second, independent server; `None` where it is not installed.
-struct Moto {
-    process: Child,
-    port: u16,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-impl Moto {
-    async fn start() -> Option<Self> {
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/s3/.venv/bin/moto_server");
-        if !std::path::Path::new(program).exists() {
-            let required = std::env::var_os("HAULAGE_TEST_REQUIRE_ALL").is_some();
-            assert!(!required, "this test must run here, but tests/s3/install.sh was not run");
-            // Past the capture of the test runner, which hides what a passing test prints.
-            let skipped = b"SKIPPED: moto is not there; tests/s3/install.sh installs it\n";
-            std::io::stderr().write_all(skipped).unwrap();
-            return None;
-        }
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let process = Command::new(program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self { process, port };
-        let end = tokio::time::Instant::now() + Duration::from_secs(60);
-        while !moto.makes_bucket().await {
-            assert!(tokio::time::Instant::now() < end, "moto does not answer");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Some(moto)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the test's own server, on loopback")]
-    async fn makes_bucket(&self) -> bool {
-        let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await else {
-            return false;
-        };
-        let request = "PUT /media HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\
-                       authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request\r\n\
-                       connection: close\r\n\r\n";
-        let mut answer = String::new();
-        let asked = stream.write_all(request.as_bytes()).await.is_ok();
-        asked && stream.read_to_string(&mut answer).await.is_ok() && answer.contains(" 200 ")
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_kind_of_server_conforms_too() {
-    let Some(moto) = Moto::start().await else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let url = format!("s3://media/in/here?endpoint=http://127.0.0.1:{}", moto.port);
-    let blobs = open(&url, dir.path(), Duration::from_secs(60));
-    conforms(&blobs, LONG).await;
-    blobs.examine().await.unwrap();
-    // Its own list of uploads, which the first server lacks.
-    let spool = Spool::open(dir.path().join("staging")).await.unwrap();
-    let file = staged(&spool, "job-1", &noise(LONG)).await;
-    let name = key(60, 1);
-    let mut publish = Box::pin(blobs.publish(file, &name));
-    let begun = loop {
-        let done = tokio::time::timeout(Duration::from_millis(2), &mut publish).await;
-        let begun = blobs.uploads(None, 10).await.unwrap();
-        if done.is_ok() || !begun.is_empty() {
-            break begun;
-        }
-    };
-    drop(publish);
-    for upload in &begun {
-        assert_eq!(upload.object_key, name);
-        blobs.abort(upload).await.unwrap();
-    }
-    assert_eq!(blobs.uploads(None, 10).await.unwrap(), []);
 }
