@@ -240,6 +240,10 @@ async fn a_kill_anywhere_in_an_upload_leaves_one_object_and_nothing_else() {
             })
         };
         let path = if call == Call::Put { "/good/short.mp4" } else { BLOB };
+        if call != Call::Begin {
+            // The journal alone is enough for whatever was acknowledged.
+            bucket.hide_uploads();
+        }
         let server = start();
         let client = server.client();
         bucket.fail(Fault { skip, ..Fault::always(call, when, How::Hang) });

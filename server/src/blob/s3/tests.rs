@@ -12,6 +12,7 @@ use super::super::conformance::{conforms, key, noise, read, staged};
 use super::super::spool::until_gone;
 use super::super::{BlobError, Blobs, Cleared, Delivery, Place, Spool, Staged, Upload};
 use super::{BucketSettings, Lack, S3Blobs};
+use faults::HOWS;
 use server::{Call, Fault, How, S3Server, When};
 
 mod faults;

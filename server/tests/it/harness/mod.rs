@@ -3,6 +3,7 @@
 
 pub mod origin;
 pub mod process;
+#[expect(dead_code, reason = "the unit tests of blob::s3 use the rest")]
 pub mod s3;
 pub mod strace;
 

@@ -11,7 +11,7 @@ struct Case {
     fault: Fault,
 }
 
-const HOWS: [How; 4] =
+pub(super) const HOWS: [How; 4] =
     [How::Status(500, "InternalError"), How::Status(403, "AccessDenied"), How::Hang, How::Reset];
 
 fn cases() -> Vec<Case> {
