@@ -91,7 +91,7 @@ impl Said {
             Self::Status(401 | 403, _) => {
                 "give the key the rights that docs/storage.md lists, or correct it"
             }
-            Self::Status(300..=399 | 400, _) => "correct region, endpoint or style of the URL",
+            Self::Status(300..=400, _) => "correct region, endpoint or style of the URL",
             Self::Status(501, _) => "this service lacks a call that Haulage needs",
             Self::Status(507, _) => "free space in the storage",
             Self::NoConnection => "correct the endpoint, or start the storage",

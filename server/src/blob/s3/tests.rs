@@ -56,9 +56,9 @@ impl Bench {
         staged(&self.spool, "job-1", bytes).await
     }
 
-    /// What a new process with the same data directory has.
-    fn again(&self) -> S3Blobs {
-        open(&self.server.url("in/here"), self.dir.path(), TIMEOUT)
+    /// What another process with the same data directory has, which waits for slow machines.
+    fn calm(&self) -> S3Blobs {
+        open(&self.server.url("in/here"), self.dir.path(), Duration::from_secs(60))
     }
 
     /// The files of the journal.
@@ -69,9 +69,10 @@ impl Bench {
 
     /// What the janitor does, when the job is over.
     async fn sweep(&self) {
-        self.blobs.clear_abandoned().await.unwrap();
-        for upload in self.blobs.uploads(None, 100).await.unwrap() {
-            self.blobs.abort(&upload).await.unwrap();
+        let blobs = self.calm();
+        blobs.clear_abandoned().await.unwrap();
+        for upload in blobs.uploads(None, 100).await.unwrap() {
+            blobs.abort(&upload).await.unwrap();
         }
     }
 
@@ -226,7 +227,7 @@ async fn the_upload_is_written_down_before_its_first_part_is_sent() {
     assert_eq!(bench.blobs.clear_abandoned().await.unwrap(), Cleared::default(), "it is at work");
     // A new process finds what this one began.
     bench.server.heal();
-    let cleared = bench.again().clear_abandoned().await.unwrap();
+    let cleared = bench.calm().clear_abandoned().await.unwrap();
     assert_eq!(cleared, Cleared { aborted: 1, failed: 0 });
     bench.assert_nothing_is_left("killed");
     drop(publish);

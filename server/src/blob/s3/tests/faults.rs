@@ -56,7 +56,7 @@ impl Case {
         bench.server.heal();
         match &published {
             // A slow machine may time out where nothing hangs; what is said must be true anyhow.
-            Ok(()) => assert!(read(&bench.blobs, &key(1, 1)).await.unwrap() == bytes, "{self:?}"),
+            Ok(()) => assert!(read(&bench.calm(), &key(1, 1)).await.unwrap() == bytes, "{self:?}"),
             Err(error) => {
                 assert!(!self.succeeds() || hangs, "{self:?}: {error}");
                 assert_eq!(error.is_transient(), !self.is_refusal(), "{self:?}: {error}");
