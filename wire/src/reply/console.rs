@@ -82,7 +82,7 @@ pub struct NodeInfo {
     pub min_free_bytes: u64,
     /// Resident; 0 where the system does not say.
     pub memory_bytes: u64,
-    /// `ffprobe` or `built-in readers`.
+    /// `built-in readers`, or `ffprobe` where that is asked what they cannot tell.
     pub probe: String,
     pub draining: bool,
     pub storage: Vec<StorageInfo>,

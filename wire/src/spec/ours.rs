@@ -185,7 +185,7 @@ const NODE_FIELDS: &[Field] = &[
     always("FreeBytes", FieldKind::Long, "On the disk that transfers land on."),
     always("MinFreeBytes", FieldKind::Long, "Below it submissions are refused."),
     always("MemoryBytes", FieldKind::Long, "Resident; 0 where the system does not say."),
-    always("Probe", FieldKind::String, "What reads media: ffprobe or built-in readers."),
+    always("Probe", FieldKind::String, "What reads media: built-in readers alone, or ffprobe where they cannot tell all."),
     always("Draining", FieldKind::Boolean, "Whether the server is stopping."),
     always(
         "Storage",
