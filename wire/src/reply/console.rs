@@ -42,6 +42,8 @@ pub struct Point {
     pub bytes: u64,
     /// From acceptance to success, on average; 0 without a success.
     pub seconds: f64,
+    /// Accepted and not ended, when its minutes end; of the last point, now.
+    pub unfinished: u64,
 }
 
 /// How often one thing went wrong.
@@ -247,6 +249,7 @@ impl Point {
             ("PutOff", long(self.put_off)),
             ("Bytes", long(self.bytes)),
             ("Seconds", Node::Float(self.seconds)),
+            ("Unfinished", long(self.unfinished)),
         ])
     }
 }

@@ -67,6 +67,7 @@ fn statistics() -> GetUploadStatisticsReply {
             put_off: 5,
             bytes: 6,
             seconds: 1.5,
+            unfinished: 7,
         }],
         failures: vec![FailureCount {
             error_code: "URLInvalidError".to_owned(),
