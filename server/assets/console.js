@@ -2,17 +2,18 @@
 // place of the old one, and what the reader had there stays: focus, chosen boxes, open details,
 // places of scroll boxes. Without this script a reload shows the same.
 
-import { copy, showScripted } from './dom.js';
+import { copy, element, showScripted } from './dom.js';
 
 /** After a stream was refused, wait this long, in milliseconds. */
 const PAUSE = 10_000;
+/** What the server takes of a form, in bytes as they are sent. */
+const FORM_LIMIT = 1_048_576;
 
 const note = document.getElementById('live-note');
 
 /** Says how the page is kept, in the note of the page and to screen readers. */
 function say(state, text) {
   if (!note || note.textContent === text) return;
-  note.hidden = false;
   note.dataset.state = state;
   note.textContent = text;
 }
@@ -116,6 +117,45 @@ function watch(address) {
   addEventListener('pagehide', stop);
   start();
 }
+
+/** Whether the server answers at all. */
+async function isThere() {
+  try {
+    await fetch('/livez', { cache: 'no-store', credentials: 'omit' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why a form is better not sent, or nothing. */
+async function whyNot(form) {
+  const size = new URLSearchParams(new FormData(form)).toString().length;
+  if (size > FORM_LIMIT) return `This is too long: a form may have 1 MiB, and it has ${(size / 1_048_576).toFixed(1)}.`;
+  return await isThere() ? '' : 'The server does not answer. Try again in a moment.';
+}
+
+// A form that goes to a server that is gone, or is too large for it, is answered by a page in which
+// nothing typed is left. So that is looked at first, and the form stays.
+let isSure = false;
+document.addEventListener('submit', async (event) => {
+  const { target: form, submitter } = event;
+  if (isSure || form.method !== 'post') return;
+  event.preventDefault();
+  if (form.dataset.asking) return;
+  form.dataset.asking = 'yes';
+  const problem = await whyNot(form);
+  delete form.dataset.asking;
+  form.querySelector('.unsent')?.remove();
+  if (problem) {
+    const text = `${problem} Nothing was sent, and what you typed is still here.`;
+    form.prepend(element('p', { class: 'notice warn unsent', role: 'alert' }, text));
+    return;
+  }
+  isSure = true;
+  form.requestSubmit(submitter);
+  isSure = false;
+});
 
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', async () => {
