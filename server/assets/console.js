@@ -1,6 +1,6 @@
 // Keeps a page of the console true. The server sends the parts that changed; a part is put in the
-// place of the old one, and what the reader had there stays: focus, chosen boxes, open details,
-// places of scroll boxes. Without this script a reload shows the same.
+// place of the old one, and what the reader had there stays: focus, chosen boxes, typed texts, open
+// details, places of scroll boxes. Without this script a reload shows the same.
 
 import { copy, element, showScripted } from './dom.js';
 
@@ -26,6 +26,9 @@ function stateOf(part) {
 /** What the reader did in a part. */
 function keep(part) {
   const boxes = new Set([...part.querySelectorAll('input:checked[id]')].map((box) => box.id));
+  const isTyped = (field) => field.value !== field.defaultValue;
+  const fields = part.querySelectorAll('input[id]:not([type="checkbox"], [type="hidden"]), textarea[id]');
+  const typed = new Map([...fields].filter(isTyped).map((field) => [field.id, field.value]));
   const open = new Set([...part.querySelectorAll('details[open][id]')].map((box) => box.id));
   const scrolls = [...part.querySelectorAll('.scroll')].map((box) => [box.scrollLeft, box.scrollTop]);
   const active = part.contains(document.activeElement) ? document.activeElement : null;
@@ -33,13 +36,17 @@ function keep(part) {
   for (let at = active; at && at !== part; at = at.parentElement) {
     path.unshift([...at.parentElement.children].indexOf(at));
   }
-  return { boxes, open, scrolls, active, path };
+  return { boxes, typed, open, scrolls, active, path };
 }
 
 function restore(part, kept) {
   for (const id of kept.boxes) {
     const box = document.getElementById(id);
     if (box) box.checked = true;
+  }
+  for (const [id, value] of kept.typed) {
+    const field = document.getElementById(id);
+    if (field) field.value = value;
   }
   for (const id of kept.open) document.getElementById(id)?.setAttribute('open', '');
   [...part.querySelectorAll('.scroll')].forEach((box, at) => {

@@ -179,7 +179,7 @@ impl Span {
 /// plus what ended. A job's tally is written in the transaction that accepts or ends it, so that is
 /// exact, but for what happens between the two reads, and before tallies began.
 fn with_depth(mut points: Vec<Point>, queue: &QueueInfo) -> Vec<Point> {
-    let mut depth = queue.pending + queue.running + queue.waiting;
+    let mut depth = queue.pending + queue.running + queue.waiting + queue.halted;
     for point in points.iter_mut().rev() {
         point.unfinished = depth;
         let ended = point.succeeded + point.failed + point.canceled;
@@ -205,6 +205,7 @@ fn sum(queues: &[AccountQueue], now: Timestamp) -> QueueInfo {
         pending: total(|queue| queue.pending),
         running: total(|queue| queue.running),
         waiting: total(|queue| queue.waiting),
+        halted: total(|queue| queue.awaiting),
         oldest_ready_seconds: ready_seconds(oldest, now),
     }
 }
@@ -241,6 +242,7 @@ fn loads(
         load.pending = queue.pending;
         load.running = queue.running;
         load.waiting = queue.waiting;
+        load.halted = queue.awaiting;
         load.oldest_ready_seconds = ready_seconds(queue.oldest_ready, now);
     }
     for tally in tallies {
@@ -372,6 +374,7 @@ mod tests {
             pending: 1,
             running: 2,
             waiting: 3,
+            awaiting: 0,
             oldest_ready,
         };
         let later = queue(Some(NOW + Duration::from_secs(5)));

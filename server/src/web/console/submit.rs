@@ -88,10 +88,10 @@ pub(super) async fn submit(visit: &Visit, form: &Fields) -> Answered {
     }
 }
 
-fn words(fault: &Fault) -> String {
+pub(super) fn words(fault: &Fault) -> String {
     match fault.retry_after_ms() {
         Some(ms) => format!("Too many calls just now. Try again in {} s.", ms.div_ceil(1_000)),
-        None => "The server cannot take jobs now. Try again in a moment.".to_owned(),
+        None => "The server cannot do it now. Try again in a moment.".to_owned(),
     }
 }
 
