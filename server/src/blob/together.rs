@@ -108,17 +108,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (disk, together) = (Disk::default(), Together::default());
         let held = disk.trace.hold("sync-directory");
-        let first = tokio::spawn({
-            let (disk, together, path) = (disk.clone(), together.clone(), dir.path().to_owned());
-            async move { together.sync(&disk, &path).await }
-        });
+        let first = together.sync(&disk, dir.path());
+        tokio::pin!(first);
+        assert!(futures_util::poll!(&mut first).is_pending());
         held.met().await;
         // The first runs: it may have begun before the changes of those who come now.
         let others = join_all((0..20).map(|_| together.sync(&disk, dir.path())));
         tokio::pin!(others);
         assert!(futures_util::poll!(&mut others).is_pending());
         held.let_go();
-        first.await.unwrap().unwrap();
+        first.await.unwrap();
         assert!(others.await.iter().all(Result::is_ok));
         assert_eq!(disk.trace.take(dir.path()), ["sync-directory ."; 2]);
         together.sync(&disk, dir.path()).await.unwrap();
@@ -130,17 +129,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (disk, together) = (Disk::default(), Together::default());
         let held = disk.trace.hold("sync-directory");
-        let first = tokio::spawn({
-            let (disk, together, path) = (disk.clone(), together.clone(), dir.path().to_owned());
-            async move { together.sync(&disk, &path).await }
-        });
+        let first = together.sync(&disk, dir.path());
+        tokio::pin!(first);
+        assert!(futures_util::poll!(&mut first).is_pending());
         held.met().await;
         let others = join_all((0..5).map(|_| together.sync(&disk, dir.path())));
         tokio::pin!(others);
         assert!(futures_util::poll!(&mut others).is_pending());
         disk.trace.fail("sync-directory", Errno::IO);
         held.let_go();
-        first.await.unwrap().unwrap_err();
+        first.await.unwrap_err();
         assert!(others.await.iter().all(Result::is_err));
     }
 

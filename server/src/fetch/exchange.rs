@@ -51,14 +51,6 @@ pub(super) enum NoAnswer {
     Http2(hyper::Error),
 }
 
-/// Why a body broke off.
-#[derive(Debug)]
-pub(super) enum BrokenBody {
-    Framing(BodyFault),
-    Connection(io::Error),
-    Http2(hyper::Error),
-}
-
 /// No answer came; `stale` when the connection had been kept, so that a fresh one may do better.
 #[derive(Debug)]
 pub(super) struct Unanswered {
@@ -175,13 +167,17 @@ impl Body {
     }
 
     /// The next bytes; `None` at the end that the framing gives.
-    pub(super) async fn piece(&mut self) -> Result<Option<Piece>, BrokenBody> {
+    pub(super) async fn piece(&mut self) -> Result<Option<Piece>, BodyFault> {
         match self {
             Self::Http1(body) => body.piece().await,
             Self::Http2(body) => loop {
                 let Some(frame) = body.frame().await else { return Ok(None) };
                 // Trailers say nothing that is believed (http_faults.md row 17).
-                if let Ok(bytes) = frame.map_err(BrokenBody::Http2)?.into_data() {
+                let frame = frame.map_err(|error| {
+                    tracing::debug!(%error, "a body broke off");
+                    BodyFault::Cut
+                })?;
+                if let Ok(bytes) = frame.into_data() {
                     return Ok(Some(bytes.into()));
                 }
             },

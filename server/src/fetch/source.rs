@@ -243,7 +243,7 @@ impl Source {
                     continue;
                 }
             };
-            let Some(piece) = next.map_err(|e| broken_body(&e))? else { return self.end() };
+            let Some(piece) = next.map_err(broken_body)? else { return self.end() };
             if piece.is_empty() {
                 continue;
             }

@@ -10,7 +10,7 @@ use rustls::{CertificateError, InvalidMessage};
 
 use super::FetchError;
 use super::connect::{DialError, Greeting};
-use super::exchange::{BodyFault, BrokenBody, HeadFault, NoAnswer};
+use super::exchange::{BodyFault, HeadFault, NoAnswer};
 use super::guard::Refusal;
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::time::Timestamp;
@@ -227,17 +227,17 @@ fn tls_fault(tls: &rustls::Error) -> FetchError {
 }
 
 /// A body broke off before its end.
-pub(super) fn broken_body(why: &BrokenBody) -> FetchError {
+pub(super) fn broken_body(why: BodyFault) -> FetchError {
     match why {
-        BrokenBody::Framing(BodyFault::OverLimit) => {
+        BodyFault::OverLimit => {
             let message = "The framing of the body exceeds a limit.";
             error(FaultClass::Protocol, Retry::Never, message)
         }
         // It may be a passing mix-up (rows 13 to 15).
-        BrokenBody::Framing(BodyFault::Broken) => {
+        BodyFault::Broken => {
             error(FaultClass::Protocol, Retry::Once, "The framing of the body is broken.")
         }
-        BrokenBody::Framing(BodyFault::Cut) | BrokenBody::Connection(_) | BrokenBody::Http2(_) => {
+        BodyFault::Cut => {
             let message = "The connection ended before the whole file had come.";
             error(FaultClass::Truncated, Retry::Backoff, message)
         }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::NoAnswer;
 use super::buffers::{BUFFER, Buffers, Lent};
 use super::framing::{BodyFault, Framing};
 use super::head::{self, HEAD_LIMIT, Head, HeadFault};
 use super::kept::{Kept, Origin};
-use super::{BrokenBody, NoAnswer};
 use crate::fetch::connect::{Greeting, Wire};
 
 /// Read at once while a head is waited for: it comes with all of a small body.
@@ -134,14 +134,14 @@ impl Body {
     /// # Errors
     /// When the body breaks off before its end. Bytes before a fault of the framing that came
     /// with it are not handed on.
-    pub(in crate::fetch) async fn piece(&mut self) -> Result<Option<Piece>, BrokenBody> {
+    pub(in crate::fetch) async fn piece(&mut self) -> Result<Option<Piece>, BodyFault> {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
             return Ok(Some(Piece(Held::Owned(first.into()))));
         }
         loop {
             if let Some(fault) = self.fault {
-                return Err(BrokenBody::Framing(fault));
+                return Err(fault);
             }
             let Some(conn) = &mut self.conn else { return Ok(None) };
             let enough = usize::try_from(self.framing.wanted()).unwrap_or(BUFFER);
@@ -150,9 +150,9 @@ impl Body {
             let mut lent = match read {
                 Ok(lent) => lent,
                 Err(error) => {
-                    self.conn = None;
-                    self.fault = Some(BodyFault::Cut);
-                    return Err(BrokenBody::Connection(error));
+                    tracing::debug!(%error, "a body broke off");
+                    self.break_off(BodyFault::Cut);
+                    continue;
                 }
             };
             if lent.is_empty() {
