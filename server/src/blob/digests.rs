@@ -14,10 +14,11 @@ pub(super) struct Running {
     sha256_max: u64,
     bytes: u64,
     crc64: Crc,
-    md5: Option<Md5>,
-    crc32c: Option<Crc>,
-    crc32: Option<Crc>,
-    crc64_nvme: Option<Crc>,
+    // Few transfers have these, and each is 100 to 300 bytes.
+    md5: Option<Box<Md5>>,
+    crc32c: Option<Box<Crc>>,
+    crc32: Option<Box<Crc>>,
+    crc64_nvme: Option<Box<Crc>>,
 }
 
 impl Running {
@@ -76,12 +77,13 @@ impl Running {
     }
 
     fn add(&mut self, algorithm: Algorithm) {
+        let crc = |algorithm| Some(Box::new(Crc::new(algorithm)));
         match algorithm {
             Algorithm::Sha256 | Algorithm::Crc64 => {}
-            Algorithm::Md5 => self.md5 = Some(Md5::new()),
-            Algorithm::Crc32c => self.crc32c = Some(Crc::new(CrcAlgorithm::Crc32Iscsi)),
-            Algorithm::Crc32 => self.crc32 = Some(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
-            Algorithm::Crc64Nvme => self.crc64_nvme = Some(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            Algorithm::Md5 => self.md5 = Some(Box::default()),
+            Algorithm::Crc32c => self.crc32c = crc(CrcAlgorithm::Crc32Iscsi),
+            Algorithm::Crc32 => self.crc32 = crc(CrcAlgorithm::Crc32IsoHdlc),
+            Algorithm::Crc64Nvme => self.crc64_nvme = crc(CrcAlgorithm::Crc64Nvme),
         }
     }
 
@@ -101,7 +103,8 @@ impl Running {
     }
 
     pub(super) fn finish(self) -> Computed {
-        let crc32 = |crc: Crc| u32::try_from(crc.finalize()).expect("a 32-bit CRC has 32 bits");
+        let crc32 =
+            |crc: Box<Crc>| u32::try_from(crc.finalize()).expect("a 32-bit CRC has 32 bits");
         Computed {
             sha256: self.sha256.map(|sha256| sha256.finalize().into()),
             crc64: self.crc64.finalize(),

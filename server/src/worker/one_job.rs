@@ -78,7 +78,8 @@ async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) 
     if left == Duration::ZERO {
         return late();
     }
-    let pulled = tasks::guarded("pull", pull(worker, job, claim.token(), active, held));
+    let pulled = Box::pin(pull(worker, job, claim.token(), active, held));
+    let pulled = tasks::guarded("pull", pulled);
     tokio::select! {
         biased;
         () = active.lost() => End::Lost,
