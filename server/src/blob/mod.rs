@@ -29,6 +29,7 @@ mod locations;
 pub mod place;
 pub mod s3;
 pub mod spool;
+mod together;
 
 pub use local::LocalBlobs;
 pub use locations::Locations;

@@ -3,7 +3,7 @@
 //! A small one is one request. A larger one goes up in parts: the upload is begun, its id written
 //! down on stable storage, the parts sent a few at a time, and then put together in one step that
 //! makes the object visible. Whatever answer got lost on the way, a look at the object tells how
-//! the step came out: it carries its SHA-256. What did not become an object is aborted, and looked
+//! the step came out: it carries its digests. What did not become an object is aborted, and looked
 //! at until no part is left; what could not be aborted stays in the journal for the sweep.
 
 use std::fs::File;
@@ -20,11 +20,11 @@ use object_store::{
     Attribute, Attributes, GetOptions, ObjectStore, PutMode, PutMultipartOptions, PutOptions,
     PutPayload,
 };
-use sha2::{Digest, Sha256};
 
 use super::S3Blobs;
 use super::failure::{self, Said, said_by};
 use super::transport::hearing;
+use crate::blob::digests::Running;
 use crate::blob::spool::{Staged, blocking};
 use crate::blob::{BlobError, Upload};
 use crate::door::random;
@@ -38,8 +38,10 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Aborts of one upload in a row: a part that was on its way may arrive after the first.
 const ABORTS: usize = 4;
-/// The object's own SHA-256, lower-case hex, in the metadata that a client chooses.
-pub(super) const DIGEST: &str = "haulage-sha256";
+/// What an object says of itself, in the metadata that a client chooses: its CRC-64/XZ, decimal, and
+/// its SHA-256, lower-case hex, where that was computed.
+const CRC64: &str = "haulage-crc64";
+const SHA256: &str = "haulage-sha256";
 const SEND: &str = "store an object";
 
 /// What lies under a key.
@@ -221,7 +223,7 @@ impl S3Blobs {
         match self.look(path, staged).await? {
             Found::Nothing => Ok(false),
             Found::Same => Ok(true),
-            Found::SameSize if self.digest(path).await? == staged.sha256() => Ok(true),
+            Found::SameSize if self.reads_the_same(path, staged).await? => Ok(true),
             Found::SameSize | Found::Other => Err(BlobError::Taken(path.to_string())),
         }
     }
@@ -245,26 +247,31 @@ impl S3Blobs {
         if found.meta.size != staged.size() {
             return Ok(Found::Other);
         }
-        let digest = found.attributes.get(&Attribute::Metadata(DIGEST.into()));
-        Ok(match digest {
-            Some(digest) if **digest == *staged.sha256() => Found::Same,
-            Some(_) => Found::Other,
-            None => Found::SameSize,
-        })
+        let says = |name: &'static str| {
+            found.attributes.get(&Attribute::Metadata(name.into())).map(|value| value.to_string())
+        };
+        // What is not said is never taken for equal.
+        let Some(crc64) = says(CRC64) else { return Ok(Found::SameSize) };
+        let same_sha256 = match (says(SHA256), staged.sha256()) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (None, _) | (_, None) => true,
+        };
+        let same = crc64 == staged.crc64().to_string() && same_sha256;
+        Ok(if same { Found::Same } else { Found::Other })
     }
 
-    /// SHA-256 of an object's bytes, lower-case hex.
-    async fn digest(&self, path: &Path) -> Result<String, BlobError> {
+    /// Whether the object's bytes are the staged ones.
+    async fn reads_the_same(&self, path: &Path, staged: &Staged) -> Result<bool, BlobError> {
         const ACTION: &str = "read an object again";
         let opened = hearing(self.0.store.get_opts(path, GetOptions::default())).await;
         let mut pieces = opened.map_err(|e| failure::of(ACTION, e))?.into_stream();
-        let mut sha256 = Sha256::new();
+        let mut found = Running::new();
         while let Some(piece) =
             hearing(pieces.try_next()).await.map_err(|e| failure::of(ACTION, e))?
         {
-            sha256.update(&piece);
+            found.update(&piece);
         }
-        Ok(hex::encode(sha256.finalize()))
+        Ok(staged.agrees_with(&found.finish()))
     }
 
     /// Ends an upload, and looks until nothing of it is left: a part that was on its way when the
@@ -313,7 +320,13 @@ enum Settled {
 
 fn attributes(staged: &Staged) -> Attributes {
     let mut attributes = Attributes::new();
-    attributes.insert(Attribute::Metadata(DIGEST.into()), staged.sha256().into());
+    let mut say = |name: &'static str, value: String| {
+        attributes.insert(Attribute::Metadata(name.into()), value.into());
+    };
+    say(CRC64, staged.crc64().to_string());
+    if let Some(sha256) = staged.sha256() {
+        say(SHA256, sha256);
+    }
     attributes
 }
 
