@@ -25,7 +25,6 @@ use super::disk::{self, Disk};
 use super::spool::{Staged, blocking};
 use super::together::Together;
 use super::{BlobError, Blobs, ByteStream, CHUNK_BYTES, ObjectReader, ReadRange, parse_object_key};
-use crate::domain::digest::Algorithm;
 use crate::domain::time::Timestamp;
 
 /// Copies from another file system wait here; emptied at the start. No key begins with a dot.
