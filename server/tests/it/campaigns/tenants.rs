@@ -119,11 +119,15 @@ async fn owned_things(owner: &Client, origin: &Origin) -> Vec<Pair> {
         pair("the URL that is stored", &stored, url("unknown-2")),
         pair("the URL that failed", &failed_url, url("unknown-3")),
         pair("the reference", "reference-of-mine", "reference-of-none".into()),
-        pair("metadata with the reference", &reference("reference-of-mine"), reference("of-none")),
+        pair(
+            "metadata with the reference",
+            &reference("reference-of-mine"),
+            reference("reference-of-none"),
+        ),
         pair("the session", "session-of-mine", "session-of-none".into()),
         pair("the request", &request, random::request_id()),
         pair("the key", &owner.key_id, random::alphanumeric(owner.key_id.len())),
-        pair("the account", "north", "nobody".into()),
+        pair("the account", "north", "nobod".into()),
     ]
 }
 

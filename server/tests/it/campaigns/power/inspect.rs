@@ -38,7 +38,7 @@ pub enum Wrong {
     /// An object is visible and not whole.
     Torn,
     /// A job does not come to the end that was told, or to any.
-    WrongEnd,
+    OtherEnd,
 }
 
 /// What is wrong, with the details.
@@ -174,7 +174,7 @@ async fn jobs(server: &Process, promises: &Promises<'_>, origin: &Origin, damage
         .await;
     });
     if ended.await.is_err() {
-        damage.add(Wrong::WrongEnd, format!("jobs do not end: {}", server.log()));
+        damage.add(Wrong::OtherEnd, format!("jobs do not end: {}", server.log()));
     }
     let infos = last.into_inner().unwrap();
     let stored: HashSet<&str> = promises.stored.iter().map(|(id, _)| *id).collect();
@@ -186,7 +186,7 @@ async fn jobs(server: &Process, promises: &Promises<'_>, origin: &Origin, damage
             }
         } else if status != "SUCCESS" && (status != "CANCELED" || stored.contains(id)) {
             // A cancel that was not answered may have happened.
-            damage.add(Wrong::WrongEnd, infos[id].to_string());
+            damage.add(Wrong::OtherEnd, infos[id].to_string());
         }
     }
     for (id, filler) in promises.stored.iter().rev().take(PLAYED) {

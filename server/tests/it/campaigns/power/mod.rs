@@ -25,7 +25,7 @@ use crate::harness::{count_from, ledger, skip, strace};
 const OPERATIONS: usize = 160;
 /// Images made of one recording: few enough that the requests of it are not out of date (their
 /// time is accepted for 15 minutes) when they are tried again.
-const IMAGES: usize = 60;
+const IMAGES: usize = 40;
 
 /// What the images of one or more recordings showed.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Shown {
             ("nonces lost", Wrong::NonceLost),
             ("objects lost", Wrong::ObjectLost),
             ("torn", Wrong::Torn),
-            ("wrong ends", Wrong::WrongEnd),
+            ("other ends", Wrong::OtherEnd),
         ] {
             counts.push((name, self.with(wrong)));
         }
@@ -136,7 +136,7 @@ async fn a_power_cut_takes_nothing_that_was_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn control_without_the_sync_of_the_log_power_cuts_lose_what_was_told() {
     let name = "control_without_the_sync_of_the_log_power_cuts_lose_what_was_told";
-    let images = count_from("HAULAGE_TEST_POWER_CONTROLS", 20);
+    let images = count_from("HAULAGE_TEST_POWER_CONTROLS", 12);
     let plans = [Plan { skipped: Skipped::LogSync, ..SOUND }];
     let Some((shown, seed)) = campaign(name, &plans, images).await else { return };
     shown.enter("K8 control: no sync of the log", seed);
@@ -148,7 +148,7 @@ async fn control_without_the_sync_of_the_log_power_cuts_lose_what_was_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn control_without_the_sync_of_directories_power_cuts_lose_objects() {
     let name = "control_without_the_sync_of_directories_power_cuts_lose_objects";
-    let images = count_from("HAULAGE_TEST_POWER_CONTROLS", 40);
+    let images = count_from("HAULAGE_TEST_POWER_CONTROLS", 30);
     let plans = [Plan { disks: 2, skipped: Skipped::DirectorySync, ..SOUND }];
     let Some((shown, seed)) = campaign(name, &plans, images).await else { return };
     shown.enter("K8 control: no sync of directories", seed);
