@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::history::History;
-use super::load;
+use super::load::{self, Home};
 use crate::harness::seeded::Seeded;
 use crate::harness::{SOON, count_from, ledger};
 
@@ -23,13 +23,12 @@ async fn nothing_acknowledged_is_lost_over_kills_under_load() {
     let seed = choices.seed();
     let dir = tempfile::tempdir().unwrap();
     let history = History::new(&dir.path().join("history"));
-    let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+    let home = Home::at(&dir.path().join("data"));
     let origin = history.witness("origin").origin().await;
     let mut slowest = Duration::ZERO;
     for cycle in 0..kills {
         let began = Instant::now();
-        let server = load::start(&data, &[]);
+        let server = home.start();
         slowest = slowest.max(began.elapsed());
         let lanes =
             load::begin(&server, &history, &origin, &cycle.to_string(), STEPS, &mut choices);
@@ -41,7 +40,7 @@ async fn nothing_acknowledged_is_lost_over_kills_under_load() {
         }
     }
     let limit = SOON * 4 + Duration::from_secs(1) * u32::try_from(kills).unwrap();
-    let verdict = load::judge(&data, &[], &history, None, limit).await;
+    let verdict = load::judge(&home, &history, None, limit).await;
     ledger::enter(
         "K6",
         Some(seed),

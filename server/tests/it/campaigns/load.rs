@@ -1,6 +1,6 @@
 //! The load of the campaigns: clients that submit, cancel and look, all of it written down.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -19,23 +19,46 @@ const URLS: usize = 5;
 /// The longest pause of a client between two calls.
 const PACE: Duration = Duration::from_millis(20);
 
-/// A server for campaigns: no limits of calls, many transfers, no patience.
-pub fn start(dir: &Path, settings: &[(&str, &str)]) -> Process {
-    Process::start_with(dir, |command| {
-        command
-            .env(
-                "HAULAGE_QPS",
-                "UploadMediaByURL=0,CancelUrlUploadJobs=0,GetURLUploadInfos=0,ListUrlUploadJobs=0",
-            )
-            .env("HAULAGE_CALLS_PER_DAY", "0")
-            .env("HAULAGE_TRANSFERS", "16")
-            .env("HAULAGE_PER_HOST", "1000")
-            .env("HAULAGE_RESCUES", "100000")
+/// Where a server of the campaigns has its data, and its settings: no limits of calls, many
+/// transfers, no patience.
+#[derive(Clone, Debug)]
+pub struct Home {
+    data: PathBuf,
+    objects: PathBuf,
+    settings: Vec<(String, String)>,
+}
+
+impl Home {
+    /// A directory, made if need be.
+    pub fn at(data: &Path) -> Self {
+        std::fs::create_dir_all(data).unwrap();
+        let free =
+            "UploadMediaByURL=0,CancelUrlUploadJobs=0,GetURLUploadInfos=0,ListUrlUploadJobs=0";
+        Self { data: data.to_owned(), objects: data.join("objects"), settings: Vec::new() }
+            .with("HAULAGE_QPS", free)
+            .with("HAULAGE_CALLS_PER_DAY", "0")
+            .with("HAULAGE_TRANSFERS", "16")
+            .with("HAULAGE_PER_HOST", "1000")
+            .with("HAULAGE_RESCUES", "100000")
+            .with("HAULAGE_LOG", "warn")
             // Without ffprobe, whose start takes longer than all else in a job of this size.
-            .env("PATH", "")
-            .env("HAULAGE_LOG", "warn")
-            .envs(settings.iter().copied());
-    })
+            .with("PATH", "")
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn start(&self) -> Process {
+        Process::start_with(&self.data, |command| {
+            command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        })
+    }
+
+    fn spool_is_empty(&self) -> bool {
+        std::fs::read_dir(self.data.join("spool")).is_ok_and(|mut files| files.next().is_none())
+    }
 }
 
 /// Clients that work until `steps` are done or the server is gone. `name` makes their tokens unlike
@@ -85,42 +108,36 @@ async fn work(
 }
 
 /// Waits until all that a server knows has ended and its sweep is over, stops it, and judges the
-/// history. `until` is as in [`check`].
+/// history. `told_until` is as in [`check`].
 pub async fn judge(
-    dir: &Path,
-    settings: &[(&str, &str)],
+    home: &Home,
     history: &History,
     told_until: Option<u64>,
     limit: Duration,
 ) -> Verdict {
-    let server = start(dir, settings);
+    let server = home.start();
     if let Err(open) = history::settle(&server.client(), limit).await {
         panic!("{open}: {}", server.log());
     }
     server.terminate();
     // The sweep runs when a server starts, and now no job is under way.
-    let server = start(dir, settings);
+    let server = home.start();
     let jobs = history::list(&server.client(), None).await;
     let successes = jobs.iter().filter(|job| job["Status"] == "SUCCESS").count();
-    let objects = dir.join("objects");
     let swept = tokio::time::timeout(
         SOON,
         until("orphans are swept", SOON * 2, || async {
-            let clean = history::keys(&objects).len() == successes && spool_is_empty(dir);
+            let clean = history::keys(&home.objects).len() == successes && home.spool_is_empty();
             clean.then_some(())
         }),
     );
     // What is left is the checker's to say.
     drop(swept.await);
-    assert!(spool_is_empty(dir), "unfinished files of nobody are left");
+    assert!(home.spool_is_empty(), "unfinished files of nobody are left");
     history::dump(&history.witness("server"), &jobs);
-    history::walk(&history.witness("objects"), &objects);
+    history::walk(&history.witness("objects"), &home.objects);
     let log = server.log();
     assert!(!log.contains("panicked"), "{log}");
     server.kill();
     check(&history.read(), told_until)
-}
-
-fn spool_is_empty(dir: &Path) -> bool {
-    std::fs::read_dir(dir.join("spool")).is_ok_and(|mut files| files.next().is_none())
 }

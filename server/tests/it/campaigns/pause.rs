@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::history::{History, Told};
-use super::load;
+use super::load::{self, Home};
 use crate::harness::seeded::Seeded;
 use crate::harness::{SOON, count_from, ledger};
 
@@ -26,11 +26,9 @@ async fn a_paused_server_ends_each_job_once_and_asks_no_more_than_it_says() {
     let seed = choices.seed();
     let dir = tempfile::tempdir().unwrap();
     let history = History::new(&dir.path().join("history"));
-    let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+    let home = Home::at(&dir.path().join("data")).with("HAULAGE_LEASE", "1s");
     let origin = history.witness("origin").origin().await;
-    let settings = [("HAULAGE_LEASE", "1s")];
-    let server = load::start(&data, &settings);
+    let server = home.start();
     let told = Told::new(server.client(), history.witness("client"), &origin).slowly(TRANSFER);
     let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
     for n in 0..pauses {
@@ -45,7 +43,7 @@ async fn a_paused_server_ends_each_job_once_and_asks_no_more_than_it_says() {
         ended.expect("the jobs end").expect("it serves");
     }
     server.terminate();
-    let verdict = load::judge(&data, &settings, &history, None, SOON).await;
+    let verdict = load::judge(&home, &history, None, SOON).await;
     ledger::enter(
         "K12",
         Some(seed),

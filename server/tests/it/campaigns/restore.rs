@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::history::History;
-use super::load;
+use super::load::{self, Home};
 use crate::harness::process::command;
 use crate::harness::seeded::Seeded;
 use crate::harness::{SOON, count_from, ledger};
@@ -28,11 +28,11 @@ async fn a_backup_under_load_holds_what_was_acknowledged_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let history = History::new(&dir.path().join("history"));
     let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+    let home = Home::at(&data);
     let origin = history.witness("origin").origin().await;
     let mut copies = Vec::new();
     for n in 0..backups {
-        let server = load::start(&data, &[]);
+        let server = home.start();
         let lanes = load::begin(&server, &history, &origin, &n.to_string(), STEPS, &mut choices);
         tokio::time::sleep(BEFORE.mul_f64(choices.fraction())).await;
         let place = dir.path().join(format!("copy-{n}"));
@@ -61,7 +61,8 @@ async fn a_backup_under_load_holds_what_was_acknowledged_before_it() {
                 std::fs::copy(&path, told.join(name)).unwrap();
             }
         }
-        let verdict = load::judge(place, &[], &History::new(&told), Some(*mark), SOON * 4).await;
+        let verdict =
+            load::judge(&Home::at(place), &History::new(&told), Some(*mark), SOON * 4).await;
         acknowledged += verdict.acknowledged;
         cancelled += verdict.cancelled;
         violations += verdict.violations.values().map(Vec::len).sum::<usize>();

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 
 use super::history::{History, NoAnswer, Told};
-use super::load;
+use super::load::{self, Home};
 use crate::harness::origin::Origin;
 use crate::harness::process::{BINARY, Process, environment};
 use crate::harness::{SOON, count_from, ledger, skip, strace};
@@ -81,7 +81,7 @@ async fn run(point: Point) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let history = History::new(&dir.path().join("history"));
     let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+    let home = Home::at(&data);
     let origin = history.witness("origin").origin().await;
     let pipe = dir.path().join("calls");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -103,7 +103,7 @@ async fn run(point: Point) -> Ran {
     };
     let (calls, killed) = killer.await.unwrap();
     assert!(killed || not_started.is_none(), "{point:?}: {not_started:?}");
-    let verdict = load::judge(&data, &[], &history, None, SOON * 2).await;
+    let verdict = load::judge(&home, &history, None, SOON * 2).await;
     verdict.sound(&format!("{point:?}"));
     Ran { calls, killed, acknowledged: verdict.acknowledged }
 }
