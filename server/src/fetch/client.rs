@@ -102,9 +102,10 @@ impl Fetcher {
         &self.0.guard
     }
 
-    /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own origin), follows redirects (each guarded anew), and
-    /// returns once the head of an answer with a usable body is there. Waits for a place at the
-    /// host first; the place is held until the [`Source`] is dropped.
+    /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own
+    /// origin alone), follows redirects (each guarded anew), and returns once the head of an answer
+    /// with a usable body is there. Waits for a place at the host first; the place is held until
+    /// the [`Source`] is dropped.
     ///
     /// With [`Wanted::from`] it asks for the rest, on condition that the version is the same. An
     /// answer that does not continue what is here begins at byte 0, if need be by asking once more
