@@ -42,6 +42,7 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
         }
         end => end,
     };
+    active.ends();
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
