@@ -110,6 +110,8 @@ pub enum Retry {
     Backoff,
     /// As `Backoff`, but not before this many milliseconds (the origin's `Retry-After`).
     NotBefore(u64),
+    /// Nothing went wrong: this node has no place for the transfer. The job goes back at no cost.
+    AtNoCost,
 }
 
 /// A job's fault: its class and one sentence for the caller. The sentence never contains bytes of

@@ -11,7 +11,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout};
 
 use super::digest::{self, Announced};
-use super::host_slots::Slot;
+use super::host_slots::Place;
 use super::verdict::{broken_body, error};
 use super::wanted::{self, Part, Restart, Resume};
 use super::{FetchError, FetchSettings};
@@ -42,7 +42,7 @@ pub struct Source {
     /// for the origin. Time the taker of the bytes needs is not the origin's.
     window_bytes: u64,
     window_waited: Duration,
-    _slot: Slot,
+    _place: Place,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Source {
         headers: &HeaderMap,
         body: Incoming,
         settings: &FetchSettings,
-        slot: Slot,
+        held: Place,
         place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
@@ -116,7 +116,7 @@ impl Source {
             },
             window_bytes: 0,
             window_waited: Duration::ZERO,
-            _slot: slot,
+            _place: held,
         })
     }
 
@@ -129,7 +129,7 @@ impl Source {
         headers: &HeaderMap,
         body: Incoming,
         settings: &FetchSettings,
-        slot: Slot,
+        held: Place,
         resume: &Resume,
         part: Part,
     ) -> Result<Option<Self>, FetchError> {
@@ -143,7 +143,7 @@ impl Source {
         }
         let version = Version { total: Some(part.total), ..resume.version.clone() };
         let status = StatusCode::PARTIAL_CONTENT;
-        let source = Self::new(status, headers, body, settings, slot, &version.place)?;
+        let source = Self::new(status, headers, body, settings, held, &version.place)?;
         Ok(Some(Self {
             length: Some(part.total),
             offset: resume.offset,

@@ -34,6 +34,7 @@ mod get_url_upload_infos;
 mod info;
 mod list_url_upload_jobs;
 mod node;
+mod positions;
 mod upload_media_by_url;
 
 #[cfg(test)]

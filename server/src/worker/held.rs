@@ -236,7 +236,7 @@ impl Held {
 fn is_blameless(class: FaultClass, retry: Retry) -> bool {
     let passing = match retry {
         Retry::Backoff | Retry::NotBefore(_) => true,
-        Retry::Never | Retry::Once => false,
+        Retry::Never | Retry::Once | Retry::AtNoCost => false,
     };
     passing && !is_ours(class)
 }

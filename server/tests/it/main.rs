@@ -25,6 +25,7 @@ mod kill;
 mod limits;
 mod operators;
 mod play;
+mod queueing;
 mod race;
 mod readme;
 mod resume;

@@ -121,6 +121,8 @@ fn record() -> RequestRecord {
 
 fn account() -> AccountInfo {
     AccountInfo {
+        weight: 3,
+        paused: true,
         name: "press".to_owned(),
         enabled: true,
         operator: false,
@@ -194,7 +196,22 @@ fn changes_of_accounts_and_keys_name_what_they_change_and_how() {
     );
     assert_eq!(
         parse("UpdateAccount", &[("AccountName", "press"), ("Enabled", "False")]),
-        Ok(Request::UpdateAccount(UpdateAccount { name: press(), enabled: false }))
+        Ok(Request::UpdateAccount(UpdateAccount {
+            name: press(),
+            enabled: Some(false),
+            weight: None,
+            paused: None
+        }))
+    );
+    let flow = [("AccountName", "press"), ("Weight", "100"), ("Paused", "TRUE")];
+    assert_eq!(
+        parse("UpdateAccount", &flow),
+        Ok(Request::UpdateAccount(UpdateAccount {
+            name: press(),
+            enabled: None,
+            weight: Some(100),
+            paused: Some(true)
+        }))
     );
     assert_eq!(
         parse("UpdateAccessKey", &[("UserAccessKeyId", "k"), ("Status", "inactive")]),
@@ -207,7 +224,10 @@ fn changes_of_accounts_and_keys_name_what_they_change_and_how() {
         ("CreateAccount", &[][..], "MissingAccountName"),
         ("UpdateAccount", &[("Enabled", "true")], "MissingAccountName"),
         // Left out, it must not count as "disable".
-        ("UpdateAccount", &[("AccountName", "press")], "MissingEnabled"),
+        ("UpdateAccount", &[("AccountName", "press")], "MissingParameter"),
+        ("UpdateAccount", &[("AccountName", "press"), ("Enabled", "")], "MissingParameter"),
+        ("UpdateAccount", &[("AccountName", "press"), ("Weight", "0")], "InvalidWeight"),
+        ("UpdateAccount", &[("AccountName", "press"), ("Weight", "101")], "InvalidWeight"),
         ("CreateAccessKey", &[], "MissingAccountName"),
         ("UpdateAccessKey", &[("UserAccessKeyId", "k")], "MissingStatus"),
         ("UpdateAccessKey", &[("Status", "Active")], "MissingUserAccessKeyId"),
