@@ -188,7 +188,7 @@ settings! {
         per_account (per_account): limit Open = "none",
             "Concurrent transfers of one account, per node; 0 = no limit.";
         reserve (reserve): reserve Open = "auto",
-            "Transfers of this node that an account with many may not take, so that another account's first job need not wait for one of its own; `auto` is an eighth of `transfers`, and at least 1 of several. Otherwise an account may use what nobody else wants.";
+            "Transfers of this node that an account with many may not take, so that another account's first job does not wait for its transfers to end; `auto` is an eighth of `transfers`, and at least 1 of several. Otherwise an account may use what nobody else wants.";
         bandwidth (bandwidth): rate Open = "none",
             "Bytes a second that all transfers of this node may receive together; 0 = no limit.";
         account_bandwidth (account_bandwidth): rate Open = "none",

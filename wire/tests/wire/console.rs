@@ -74,6 +74,7 @@ fn statistics() -> GetUploadStatisticsReply {
             put_off: 2,
         }],
         accounts: vec![AccountLoad {
+            paused: true,
             account: "press".to_owned(),
             pending: 1,
             running: 2,
@@ -145,6 +146,7 @@ fn a_search_takes_a_code_a_part_of_a_url_and_a_span_of_time() {
         end_time: None,
         next_token: None,
         page_size: 20,
+        include_position: false,
     };
     assert_eq!(parse("ListUrlUploadJobs", &[]), Ok(Request::ListUrlUploadJobs(all.clone())));
     let search = [

@@ -315,12 +315,15 @@ impl Side {
             Call::Places { jobs } => {
                 format!("{:?}", store.queue_places(&self.keys(jobs), now).await.unwrap())
             }
-            Call::HandBack { claim, later: by } => match self.take(*claim) {
-                Some(claim) => {
-                    format!("{:?}", store.job_hand_back(claim, later(*by), now).await.unwrap())
+            Call::HandBack { claim, later: by } => {
+                let due = later(*by);
+                match self.take(*claim) {
+                    Some(claim) => {
+                        format!("{:?}", store.job_hand_back(claim, due, now).await.unwrap())
+                    }
+                    None => String::new(),
                 }
-                None => String::new(),
-            },
+            }
             Call::RetryLater { claim, later: by } => {
                 let due = later(*by);
                 match self.take(*claim) {
