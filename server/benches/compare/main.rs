@@ -1,6 +1,7 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [enqueue] [lists] [pull] [slow]` (all by default). Every figure is
+//! `cargo bench --bench compare -- [api] [claims] [enqueue] [fair] [lists] [pull] [slow]` (all by
+//! default). Every figure is
 //! the median of [`ROUNDS`] rounds in which the sides take turns; the ratio is what to quote. The
 //! load generator shares the cores with what it measures. Traffic stays on loopback.
 
@@ -9,6 +10,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time and dials loopback")]
 
 mod api;
+mod fair;
 mod load;
 mod machine;
 mod origin;
@@ -37,8 +39,14 @@ fn main() {
         if wanted("api") {
             api::cancel().await;
         }
+        if wanted("claims") {
+            fair::claims().await;
+        }
         if wanted("enqueue") {
             api::enqueue().await;
+        }
+        if wanted("fair") {
+            fair::fair().await;
         }
         if wanted("lists") {
             pages::lists().await;

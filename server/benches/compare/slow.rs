@@ -13,7 +13,12 @@ pub async fn many() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(
         dir.path(),
-        &[("HAULAGE_TRANSFERS", "1000"), ("HAULAGE_PER_HOST", "1000"), ("HAULAGE_MIN_SPEED", "0")],
+        &[
+            ("HAULAGE_TRANSFERS", "1000"),
+            ("HAULAGE_RESERVE", "0"),
+            ("HAULAGE_PER_HOST", "1000"),
+            ("HAULAGE_MIN_SPEED", "0"),
+        ],
     );
     let before = machine::rss_kib(server.pid());
     let quiet = latency(&server).await;

@@ -52,6 +52,8 @@ pub struct Shares {
 pub struct Contest<'a> {
     turns: &'a mut Turns,
     shares: Shares,
+    /// Jobs that may still be handed out.
+    most: usize,
     free: usize,
     contenders: Vec<Contender>,
 }
@@ -67,10 +69,12 @@ impl Shares {
 }
 
 impl Turns {
-    /// Begins to hand out `free` slots to `contenders`, each of which stands in it once.
+    /// Begins to hand out at most `most` of `free` slots to `contenders`, each of which stands in it
+    /// once.
     pub fn contest(
         &mut self,
         contenders: impl IntoIterator<Item = Contender>,
+        most: usize,
         free: usize,
         shares: Shares,
     ) -> Contest<'_> {
@@ -81,7 +85,7 @@ impl Turns {
         };
         let now = self.now;
         self.paid.retain(|account, paid| *paid > now || contends(account));
-        Contest { turns: self, shares, free, contenders }
+        Contest { turns: self, shares, most, free, contenders }
     }
 
     /// What `account` has paid. Whoever fell behind keeps one turn of it.
@@ -109,7 +113,7 @@ impl Contest<'_> {
     /// Say what came of it with [`Contest::served`] or [`Contest::out`] before asking again.
     pub fn next(&mut self) -> Option<AccountId> {
         let (shares, free) = (self.shares, self.free);
-        if free == 0 {
+        if free == 0 || self.most == 0 {
             return None;
         }
         // Free slots only become fewer, so whoever may not take one now may take none.
@@ -127,6 +131,7 @@ impl Contest<'_> {
     /// A job of `account` was handed out.
     pub fn served(&mut self, account: AccountId) {
         self.free = self.free.saturating_sub(1);
+        self.most = self.most.saturating_sub(1);
         let found = self.contenders.iter_mut().find(|contender| contender.account == account);
         if let Some(contender) = found {
             contender.running += 1;
@@ -165,7 +170,7 @@ mod tests {
         free: usize,
         shares: Shares,
     ) -> Vec<AccountId> {
-        let mut contest = turns.contest(contenders.iter().copied(), free, shares);
+        let mut contest = turns.contest(contenders.iter().copied(), free, free, shares);
         let mut served = Vec::new();
         while let Some(account) = contest.next() {
             contest.served(account);
@@ -183,6 +188,28 @@ mod tests {
             assert_eq!(served.len(), got, "with a reserve of {reserve}");
         }
         assert_eq!(hand_out(&mut Turns::default(), &alone, 1, shares(1)), [ONE]);
+    }
+
+    #[test]
+    fn a_batch_that_is_smaller_than_the_reserve_does_not_count_as_the_last_slots() {
+        let shares = Shares { per_account: 0, reserve: 125 };
+        let mut turns = Turns::default();
+        let (mut running, mut batches) = (0, 0);
+        loop {
+            let alone = [contender(ONE, 1, running)];
+            let mut contest = turns.contest(alone, 64, 1_000 - running, shares);
+            let before = running;
+            while let Some(account) = contest.next() {
+                contest.served(account);
+                running += 1;
+            }
+            if running == before {
+                break;
+            }
+            assert!(running - before <= 64);
+            batches += 1;
+        }
+        assert_eq!((running, batches), (875, 14));
     }
 
     #[test]
@@ -217,7 +244,7 @@ mod tests {
         let served = hand_out(&mut Turns::default(), &all, 64, shares);
         assert_eq!(served.len(), 6);
         let mut contest = Turns::default();
-        let mut contest = contest.contest(all, 10, Shares::default());
+        let mut contest = contest.contest(all, 10, 10, Shares::default());
         contest.out(ONE);
         while let Some(account) = contest.next() {
             contest.served(account);

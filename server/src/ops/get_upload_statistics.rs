@@ -78,6 +78,10 @@ impl Ops {
         let known: HashMap<AccountId, Account> =
             known.into_iter().map(|account| (account.id, account)).collect();
         let is_paused = |id: &AccountId| known.get(id).is_some_and(|account| account.paused);
+        // What is paused does not wait for a place.
+        queues.iter_mut().filter(|queue| is_paused(&queue.account)).for_each(|queue| {
+            queue.oldest_ready = None;
+        });
         let mut loads = loads(&queues, &tallies, now);
         if let Some(account) = account {
             loads.entry(account).or_default();
@@ -87,16 +91,11 @@ impl Ops {
             paused: is_paused(&id),
             ..load
         });
-        let accounts = accounts.collect();
-        // What is paused does not wait for a place.
-        queues.iter_mut().filter(|queue| is_paused(&queue.account)).for_each(|queue| {
-            queue.oldest_ready = None;
-        });
         Ok(Counts {
             queue: sum(&queues, now),
             points: span.points(&tallies),
             failures: failures(&tallies),
-            accounts,
+            accounts: accounts.collect(),
         })
     }
 

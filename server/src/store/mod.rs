@@ -132,8 +132,10 @@ pub enum Submitted {
 /// What a worker asks for.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
-    /// Free slots: most jobs to hand out.
+    /// Most jobs to hand out.
     pub slots: usize,
+    /// Slots that the node has free beside these.
+    pub spare: usize,
     /// What one account may have of them, the jobs it runs already included.
     pub shares: Shares,
     pub hosts: HostPlaces,

@@ -44,13 +44,15 @@ pub async fn run(worker: Arc<Worker>) {
     }
 }
 
-/// Claims as many jobs as there are free slots, and starts them; returns how many.
+/// Claims as many jobs as there are free slots, up to a batch, and starts them; returns how many.
 async fn fill(worker: &Arc<Worker>, first: OwnedSemaphorePermit) -> StoreResult<usize> {
-    let slots = (worker.slots.available_permits() + 1).min(CLAIM_BATCH);
+    let free = worker.slots.available_permits() + 1;
+    let slots = free.min(CLAIM_BATCH);
     let claims = worker
         .store
         .job_claim(ClaimRequest {
             slots,
+            spare: free - slots,
             shares: worker.rules.shares,
             hosts: HostPlaces {
                 per_host: worker.fetcher.per_host(),

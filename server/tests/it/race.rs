@@ -50,7 +50,7 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
                 barrier.wait().await;
                 let lease = Duration::from_secs(30);
                 let (shares, hosts) = (Shares::default(), HostPlaces::default());
-                let request = ClaimRequest { slots: 1, shares, hosts, now, lease };
+                let request = ClaimRequest { slots: 1, spare: 0, shares, hosts, now, lease };
                 store.job_claim(request).await.unwrap().pop()
             })
         };

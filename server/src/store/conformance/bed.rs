@@ -53,7 +53,7 @@ pub(in crate::store) fn submission(
 
 pub(in crate::store) fn request(slots: usize, now: Timestamp) -> ClaimRequest {
     let (shares, hosts) = (Shares::default(), HostPlaces::default());
-    ClaimRequest { slots, shares, hosts, now, lease: LEASE }
+    ClaimRequest { slots, spare: 0, shares, hosts, now, lease: LEASE }
 }
 
 pub(in crate::store) fn fault() -> JobFault {

@@ -96,11 +96,11 @@ impl Inner {
     }
 
     pub(super) fn claim(&mut self, request: ClaimRequest) -> Vec<Claim> {
-        let ClaimRequest { slots, shares, hosts, now, .. } = request;
+        let ClaimRequest { slots, spare, shares, hosts, now, .. } = request;
         let until = now + request.lease;
         let contenders = self.contenders();
         let (mut turns, mut passed) = (take(&mut self.turns), take(&mut self.passed));
-        let mut contest = turns.contest(contenders, slots, shares);
+        let mut contest = turns.contest(contenders, slots, slots + spare, shares);
         let mut search = Search::new(&mut passed, hosts, now);
         let mut claims = Vec::new();
         while let Some(account) = contest.next() {

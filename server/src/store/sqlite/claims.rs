@@ -28,10 +28,10 @@ pub(super) struct Line {
 }
 
 pub(super) fn claim(write: &mut Write<'_>, request: &ClaimRequest) -> Result<Vec<Claim>, Failure> {
-    let ClaimRequest { slots, shares, hosts, now, lease } = request;
+    let ClaimRequest { slots, spare, shares, hosts, now, lease } = request;
     let db = write.db;
     let contenders = contenders(db)?;
-    let mut contest = write.line.turns.contest(contenders, *slots, *shares);
+    let mut contest = write.line.turns.contest(contenders, *slots, slots + spare, *shares);
     let mut search = Search::new(&mut write.line.passed, hosts.clone(), *now);
     let mut claims = Vec::new();
     while let Some(account) = contest.next() {

@@ -284,6 +284,7 @@ impl Side {
             Call::Claim { slots, per_account, reserve, per_host } => {
                 let request = ClaimRequest {
                     slots: usize::from(*slots),
+                    spare: usize::from(*reserve / 2),
                     shares: Shares {
                         per_account: usize::from(*per_account),
                         reserve: usize::from(*reserve),
