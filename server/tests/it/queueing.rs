@@ -66,8 +66,11 @@ async fn slots_are_shared_by_the_weights_of_accounts() {
     .await;
     assert_eq!((asked("one"), asked("press")), (2, 5));
     drop(server);
-    for (value, code) in [("0", "InvalidWeight"), ("101", "InvalidWeight"), ("x", "InvalidWeight")]
-    {
+    for (value, code) in [
+        ("0", "InvalidParameter.Weight"),
+        ("101", "InvalidParameter.Weight"),
+        ("x", "InvalidParameter.Weight"),
+    ] {
         let params = [("AccountName", "press"), ("Weight", value)];
         let fault = wire::action::Request::parse(
             wire::spec::operation("UpdateAccount").unwrap(),

@@ -228,8 +228,12 @@ fn changes_of_accounts_and_keys_name_what_they_change_and_how() {
         // Left out, it must not count as "disable".
         ("UpdateAccount", &[("AccountName", "press")], "MissingParameter"),
         ("UpdateAccount", &[("AccountName", "press"), ("Enabled", "")], "MissingParameter"),
-        ("UpdateAccount", &[("AccountName", "press"), ("Weight", "0")], "InvalidWeight"),
-        ("UpdateAccount", &[("AccountName", "press"), ("Weight", "101")], "InvalidWeight"),
+        ("UpdateAccount", &[("AccountName", "press"), ("Weight", "0")], "InvalidParameter.Weight"),
+        (
+            "UpdateAccount",
+            &[("AccountName", "press"), ("Weight", "101")],
+            "InvalidParameter.Weight",
+        ),
         ("CreateAccessKey", &[], "MissingAccountName"),
         ("UpdateAccessKey", &[("UserAccessKeyId", "k")], "MissingStatus"),
         ("UpdateAccessKey", &[("Status", "Active")], "MissingUserAccessKeyId"),

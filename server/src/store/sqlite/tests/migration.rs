@@ -111,8 +111,8 @@ async fn jobs_of_an_older_version_are_claimed_in_their_old_order() {
     let request = ClaimRequest { hosts, ..request(9, Timestamp(100)) };
     let claims = store.job_claim(request).await.unwrap();
     let claimed: Vec<i64> = claims.iter().map(|claim| claim.job().key.0).collect();
-    // Of account 3 what was pending since 20 and 40 and due again at 60, of account 7 since 30.
-    assert_eq!(claimed, [7, 1, 8, 3]);
+    // Of account 3 what is pending since 20 and 40 and due again at 60; account 7's in its turn.
+    assert_eq!(claimed, [1, 7, 8, 3]);
     assert!(claims.iter().all(|claim| claim.job().request.priority == Priority::Normal));
 }
 
