@@ -112,6 +112,9 @@ pub enum Retry {
     NotBefore(u64),
     /// Nothing went wrong: this node has no place for the transfer. The job goes back at no cost.
     AtNoCost,
+    /// The origin refuses this URL, now and in future; another URL for the same file may be let
+    /// through. Without received bytes that makes no difference, and the job fails now.
+    AnotherUrl,
 }
 
 /// A job's fault: its class and one sentence for the caller. The sentence never contains bytes of
@@ -126,7 +129,15 @@ impl JobFault {
     pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into() }
     }
+
+    /// The fault of a job that this one halted and that was given no other URL.
+    pub fn lapsed(&self) -> Self {
+        Self::new(self.class, format!("{}{LAPSED}", self.message))
+    }
 }
+
+/// What the message of [`JobFault::lapsed`] ends in.
+pub const LAPSED: &str = " No other URL was given before the job's deadline.";
 
 impl fmt::Display for JobFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use wire::reply::{ListUrlUploadJobsReply, Reply, UrlUploadInfo};
 
 use super::{Ops, positions, store_fault};
 use crate::domain::account::Subject;
-use crate::domain::job::StateKind;
+use crate::domain::job::{AWAITING_URL, StateKind};
 use crate::domain::time::Timestamp;
 use crate::store::PageRequest;
 
@@ -71,6 +71,7 @@ fn states_of(status: &str) -> &'static [StateKind] {
         "SUCCESS" => &[StateKind::Succeeded],
         "DOWNLOAD_FAIL" | "UPLOAD_FAIL" => &[StateKind::Failed],
         "CANCELED" => &[StateKind::Canceled],
+        AWAITING_URL => &[StateKind::AwaitingUrl],
         _ => &[],
     }
 }

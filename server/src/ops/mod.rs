@@ -35,6 +35,7 @@ mod info;
 mod list_url_upload_jobs;
 mod node;
 mod positions;
+mod replace_upload_url;
 mod upload_media_by_url;
 
 #[cfg(test)]
@@ -97,6 +98,7 @@ impl Ops {
             Request::CancelUrlUploadJobs(r) => self.cancel_url_upload_jobs(account, r).await,
             Request::GetPlayInfo(r) => self.get_play_info(account, r).await,
             Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(subject, r).await,
+            Request::ReplaceUploadUrl(r) => self.replace_upload_url(account, r).await,
             Request::GetUploadStatistics(r) => self.get_upload_statistics(subject, r).await,
             Request::GetRequestRecord(r) => self.get_request_record(subject, r).await,
             Request::ListAccounts => self.list_accounts(subject).await,

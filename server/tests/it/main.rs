@@ -28,6 +28,7 @@ mod play;
 mod queueing;
 mod race;
 mod readme;
+mod renewal;
 mod resume;
 mod sdk;
 mod secrets;
