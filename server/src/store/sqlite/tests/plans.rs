@@ -55,7 +55,11 @@ const HOT: &[(&str, &str, &str)] = &[
         "INDEX job_fault (account=? AND fault_code=? AND rowid>? AND rowid<?)",
     ),
     ("PENDING_JOB", sql::PENDING_JOB, "INTEGER PRIMARY KEY (rowid=?)"),
-    ("AHEAD", sql::AHEAD, "COVERING INDEX job_ready (account=? AND priority=? AND due<?)"),
+    (
+        "AHEAD",
+        sql::AHEAD,
+        "COVERING INDEX job_ready (account=? AND priority=? AND due>? AND due<?)",
+    ),
     ("ATTEMPT_END", sql::ATTEMPT_END, "INTEGER PRIMARY KEY (rowid=?)"),
     ("ATTEMPTS_EXPIRE", sql::ATTEMPTS_EXPIRE, "INDEX job_lease (lease_until<?)"),
     ("ATTEMPTS", sql::ATTEMPTS, "PRIMARY KEY (job=?)"),
