@@ -151,3 +151,91 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const ACCOUNT: AccountId = AccountId(1);
+    const FULL: HostId = HostId(7);
+    const FREE: HostId = HostId(8);
+
+    /// Jobs of one normal lane, ready since their key, and how many of them were shown.
+    struct Lane {
+        entries: Vec<Entry>,
+        shown: usize,
+    }
+
+    impl Lane {
+        /// So many jobs of a full host, and one of another behind them.
+        fn long(full: usize) -> Self {
+            let entry = |n: usize| Entry {
+                due: Timestamp(n as i64),
+                key: Key(n as i64),
+                host: if n == full { FREE } else { FULL },
+            };
+            Self { entries: (0..=full).map(entry).collect(), shown: 0 }
+        }
+    }
+
+    impl Lanes for Lane {
+        type Error = Infallible;
+
+        fn walk(
+            &mut self,
+            _: AccountId,
+            priority: Priority,
+            after: (Timestamp, Key),
+            show: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+        ) -> Result<(), Infallible> {
+            let behind = self.entries.iter().filter(|entry| (entry.due, entry.key) > after);
+            for entry in behind.take_while(|_| priority == Priority::Normal) {
+                self.shown += 1;
+                if show(*entry).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    fn places(full: usize) -> HostPlaces {
+        HostPlaces { per_host: 1, used: BTreeMap::from([(FULL, full)]) }
+    }
+
+    fn search(passed: &mut Passed, lane: &mut Lane, full: usize) -> (Option<Key>, usize) {
+        let before = lane.shown;
+        let now = Timestamp(i64::MAX);
+        let Ok(found) = Search::new(passed, places(full), now).next(lane, ACCOUNT);
+        (found, lane.shown - before)
+    }
+
+    #[test]
+    fn a_claim_passes_over_so_many_jobs_and_the_next_goes_on_from_there() {
+        let mut lane = Lane::long(2 * SKIP_LIMIT + 5);
+        let mut passed = Passed::default();
+        assert_eq!(search(&mut passed, &mut lane, 1), (None, SKIP_LIMIT + 1));
+        assert_eq!(search(&mut passed, &mut lane, 1), (None, SKIP_LIMIT + 1));
+        let found = Some(Key(2 * SKIP_LIMIT as i64 + 5));
+        assert_eq!(search(&mut passed, &mut lane, 1), (found, 6));
+        // From now on it costs nothing, until the host has a place.
+        assert_eq!(search(&mut passed, &mut lane, 1), (found, 1));
+        assert_eq!(search(&mut passed, &mut lane, 0), (Some(Key(0)), 1));
+        assert_eq!(search(&mut passed, &mut lane, 1), (None, SKIP_LIMIT + 1), "and anew");
+    }
+
+    #[test]
+    fn what_becomes_ready_before_the_place_it_has_come_to_is_found() {
+        let mut lane = Lane::long(10);
+        let mut passed = Passed::default();
+        assert_eq!(search(&mut passed, &mut lane, 1).0, Some(Key(10)));
+        passed.entered(ACCOUNT, Priority::Normal, Timestamp(9), Key(10));
+        assert_eq!(search(&mut passed, &mut lane, 1).1, 1, "that is behind it");
+        passed.entered(ACCOUNT, Priority::Normal, Timestamp(9), Key(9));
+        assert_eq!(search(&mut passed, &mut lane, 1).1, 11);
+        passed.clear();
+        assert_eq!(search(&mut passed, &mut lane, 1).1, 11);
+    }
+}

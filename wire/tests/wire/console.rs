@@ -273,5 +273,5 @@ fn replies_of_ours_in_both_formats() {
     let xml = |reply: &Reply| String::from_utf8(reply.render(Format::Xml, "R")).expect("UTF-8");
     assert_snapshot!(json(&empty), @r#"{"RequestId":"R","Queue":{"Pending":0,"Running":0,"Waiting":0,"AwaitingUrl":0},"Points":[],"Failures":[],"Accounts":[]}"#);
     assert_snapshot!(json(&Reply::UpdateAccessKey), @r#"{"RequestId":"R"}"#);
-    assert_snapshot!(xml(&full("CreateAccount")), @r#"<?xml version="1.0" encoding="UTF-8"?><CreateAccountResponse><RequestId>R</RequestId><Account><Name>press</Name><Enabled>true</Enabled><Operator>false</Operator><CreationTime>2026-01-02T03:04:05Z</CreationTime></Account></CreateAccountResponse>"#);
+    assert_snapshot!(xml(&full("CreateAccount")), @r#"<?xml version="1.0" encoding="UTF-8"?><CreateAccountResponse><RequestId>R</RequestId><Account><Name>press</Name><Enabled>true</Enabled><Operator>false</Operator><Weight>3</Weight><Paused>true</Paused><CreationTime>2026-01-02T03:04:05Z</CreationTime></Account></CreateAccountResponse>"#);
 }

@@ -179,7 +179,7 @@ pub(super) async fn jobs_of_full_hosts_keep_their_place_and_hold_nobody_up(store
     assert_eq!(claims[0].job().url.host(), "d");
 }
 
-pub(super) async fn a_long_line_of_a_full_host_is_passed_over_in_pieces(store: Arc<dyn Store>) {
+pub(super) async fn a_long_line_of_a_full_host_hides_nothing_for_long(store: Arc<dyn Store>) {
     let bed = Bed::new(store).await;
     let long = accept(&bed, bed.account, vec![at_host("full"); SKIP_LIMIT + 500], at(0)).await;
     let behind = accept(&bed, bed.account, vec![at_host("free"); 2], at(1)).await;
@@ -187,8 +187,12 @@ pub(super) async fn a_long_line_of_a_full_host_is_passed_over_in_pieces(store: A
         let claims = bed.store.job_claim(with_hosts(1, at(now), taken)).await.unwrap();
         keys(&claims)
     };
-    assert_eq!(claim(2, &["full"]).await, [], "it went as far as one claim goes");
-    assert_eq!(claim(2, &["full"]).await, [behind[0]]);
+    // One claim need not go any further than the limit; the next goes on from there.
+    let mut found = claim(2, &["full"]).await;
+    if found.is_empty() {
+        found = claim(2, &["full"]).await;
+    }
+    assert_eq!(found, [behind[0]]);
     // What is put before the place it has come to is found all the same.
     let high = NewJob { url: at_host("third").url, ..urgent(Priority::High) };
     let high = accept(&bed, bed.account, vec![high], at(3)).await;
