@@ -111,7 +111,7 @@ fn cost(weight: Weight) -> u64 {
 impl Contest<'_> {
     /// The account whose job goes next; `None` when no slot is free, or none is for anybody here.
     /// Say what came of it with [`Contest::served`] or [`Contest::out`] before asking again.
-    pub fn next(&mut self) -> Option<AccountId> {
+    pub fn whose_turn(&mut self) -> Option<AccountId> {
         let (shares, free) = (self.shares, self.free);
         if free == 0 || self.most == 0 {
             return None;
@@ -172,7 +172,7 @@ mod tests {
     ) -> Vec<AccountId> {
         let mut contest = turns.contest(contenders.iter().copied(), free, free, shares);
         let mut served = Vec::new();
-        while let Some(account) = contest.next() {
+        while let Some(account) = contest.whose_turn() {
             contest.served(account);
             served.push(account);
         }
@@ -199,7 +199,7 @@ mod tests {
             let alone = [contender(ONE, 1, running)];
             let mut contest = turns.contest(alone, 64, 1_000 - running, shares);
             let before = running;
-            while let Some(account) = contest.next() {
+            while let Some(account) = contest.whose_turn() {
                 contest.served(account);
                 running += 1;
             }
@@ -246,7 +246,7 @@ mod tests {
         let mut contest = Turns::default();
         let mut contest = contest.contest(all, 10, 10, Shares::default());
         contest.out(ONE);
-        while let Some(account) = contest.next() {
+        while let Some(account) = contest.whose_turn() {
             contest.served(account);
         }
         assert_eq!((contest.free, contest.contenders[0].running), (0, 10));

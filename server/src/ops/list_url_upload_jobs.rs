@@ -20,7 +20,8 @@ impl Ops {
     ) -> Result<Reply, Fault> {
         let before = match &request.next_token {
             Some(token) => {
-                Some(self.codec.job_key(token).ok_or_else(|| Fault::invalid("NextToken"))?)
+                let key = self.codec.page_key(subject.account(), token);
+                Some(key.ok_or_else(|| Fault::invalid("NextToken"))?)
             }
             None => None,
         };
@@ -54,7 +55,7 @@ impl Ops {
             })
             .collect();
         self.add_places(&waiting, &mut infos).await?;
-        let next_token = page.next.map(|key| self.codec.job_id(key));
+        let next_token = page.next.map(|key| self.codec.page_token(subject.account(), key));
         Ok(Reply::ListUrlUploadJobs(ListUrlUploadJobsReply { infos, next_token }))
     }
 }

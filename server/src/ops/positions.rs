@@ -57,13 +57,17 @@ impl Ops {
             else {
                 continue;
             };
-            if !ended.contains_key(&job.account) {
-                ended.insert(job.account, self.ended(job.account, now).await?);
-            }
+            let past = match ended.get(&job.account) {
+                Some(past) => past.clone(),
+                None => {
+                    let past = self.ended(job.account, now).await?;
+                    ended.insert(job.account, past.clone());
+                    past
+                }
+            };
             let paused = accounts.get(&job.account).is_some_and(|account| account.paused);
             let position = place.ahead.saturating_add(1);
             let may_tell = place.is_exact && !paused;
-            let past = ended.get(&job.account).cloned().unwrap_or_default();
             let estimate = may_tell.then(|| estimate::until_start(position, past, now)).flatten();
             info.queue_place = Some(QueuePlaceInfo {
                 position,

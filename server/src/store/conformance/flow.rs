@@ -127,7 +127,7 @@ pub(super) async fn urgent_jobs_go_first_and_the_others_age(store: Arc<dyn Store
     let first = accept(&bed, bed.account, jobs(), at(0)).await;
     assert_eq!(keys(&bed.claim(9, at(0)).await), [first[2], first[1], first[0]]);
     // A low one waits while normal ones come, until its head start is over.
-    let head = HEAD_START.as_millis() as i64;
+    let head = i64::try_from(HEAD_START.as_millis()).unwrap();
     let old = accept(&bed, bed.account, vec![urgent(low)], at(1)).await[0];
     let before = accept(&bed, bed.account, vec![urgent(normal)], at(head)).await[0];
     let after = accept(&bed, bed.account, vec![urgent(normal)], at(head + 2)).await[0];

@@ -104,7 +104,7 @@ impl Inner {
         let mut contest = turns.contest(contenders, slots, slots + spare, shares);
         let mut search = Search::new(&mut passed, hosts, now);
         let mut claims = Vec::new();
-        while let Some(account) = contest.next() {
+        while let Some(account) = contest.whose_turn() {
             let Ok(found) = search.next(&mut Line(&self.ready), account);
             match found.and_then(|key| self.claim_one(key, now, until)) {
                 Some(claim) => {

@@ -34,7 +34,7 @@ pub(super) fn claim(write: &mut Write<'_>, request: &ClaimRequest) -> Result<Vec
     let mut contest = write.line.turns.contest(contenders, *slots, slots + spare, *shares);
     let mut search = Search::new(&mut write.line.passed, hosts.clone(), *now);
     let mut claims = Vec::new();
-    while let Some(account) = contest.next() {
+    while let Some(account) = contest.whose_turn() {
         match search.next(&mut Ready(db), account)? {
             Some(key) => {
                 claims.push(take(db, key, *now, *now + *lease)?);

@@ -20,8 +20,8 @@ use crate::store::conformance::bed::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, HostPlaces, MediaRef, NewJob, Nonce,
-    NonceUse, PageRequest, Replacement, Retention, Session, Store, Submission, SubmitLimits,
+    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, Counted, HostPlaces, MediaRef, NewJob,
+    Nonce, NonceUse, PageRequest, Replacement, Retention, Session, Store, Submission, SubmitLimits,
 };
 
 /// A call; numbers stand for accounts, URLs and jobs, taken modulo what there is.
@@ -216,7 +216,7 @@ fn call() -> impl Strategy<Value = Call> {
 /// A job whose number says its path, host and priority.
 fn some_job(n: u8) -> NewJob {
     let mut job = new_job(&format!("{}", n % 4));
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         job.url = SourceUrl::new(format!("http://other.example/{}", n % 4));
     }
     job.request.priority = Priority::ALL[usize::from(n / 16 % 3)];
@@ -518,6 +518,24 @@ impl Side {
         }
         out
     }
+
+    /// Jobs that were accepted and did not end by the tallies, and jobs in the queue. The length of
+    /// the queue in the past is reckoned from that.
+    async fn unfinished(&self) -> (u64, u64) {
+        let (mut accepted, mut ended) = (0, 0);
+        for tally in self.bed.store.tallies(None, Timestamp(0)).await.unwrap() {
+            match tally.what {
+                Counted::Accepted => accepted += tally.jobs,
+                Counted::Succeeded | Counted::Failed(_) | Counted::Canceled => ended += tally.jobs,
+                Counted::PutOff(_) => {}
+            }
+        }
+        let queues = self.bed.store.queues().await.unwrap();
+        let queued = queues
+            .iter()
+            .map(|queue| queue.pending + queue.running + queue.waiting + queue.awaiting);
+        (accepted - ended, queued.sum())
+    }
 }
 
 #[test]
@@ -545,6 +563,11 @@ fn the_durable_store_answers_as_the_one_in_memory() {
             suspect.bed.store = disk.open().await;
             let (expected, given) = (model.everything().await, suspect.everything().await);
             prop_assert_eq!(expected, given, "after reopening");
+            // A purge forgets old tallies.
+            if !calls.iter().any(|call| matches!(call, Call::Purge { .. })) {
+                let (counted, queued) = suspect.unfinished().await;
+                prop_assert_eq!(counted, queued, "tallies and queues");
+            }
             Ok(())
         })
     });
