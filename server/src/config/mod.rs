@@ -70,6 +70,8 @@ pub struct Config {
     pub per_host: usize,
     /// Concurrent transfers of one account; 0 = no limit.
     pub per_account: usize,
+    /// Transfers kept for accounts that have few; `None` follows from `transfers`.
+    pub reserve: Option<usize>,
     /// Bytes a second that all transfers of this node may receive; 0 = no limit.
     pub bandwidth: u64,
     /// Bytes a second that the transfers of one account may receive; 0 = no limit.
@@ -107,6 +109,17 @@ pub struct Config {
     pub ffprobe: Option<PathBuf>,
     /// Concurrent connections the API accepts.
     pub connections: usize,
+}
+
+/// Unless told otherwise, one of so many transfers is kept for accounts that have few.
+const RESERVE_FRACTION: usize = 8;
+
+impl Config {
+    /// Transfers kept for accounts that have few. The only one there is is not kept.
+    pub fn reserved(&self) -> usize {
+        let most = self.transfers.saturating_sub(1);
+        self.reserve.unwrap_or((self.transfers / RESERVE_FRACTION).max(1)).min(most)
+    }
 }
 
 impl Default for Config {
@@ -148,6 +161,7 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             per_host: 8,
             per_account: 0,
+            reserve: None,
             bandwidth: 0,
             account_bandwidth: 0,
             redirects: 10,

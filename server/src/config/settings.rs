@@ -208,9 +208,11 @@ settings! {
         transfers (transfers): limit Open = "64",
             "Concurrent transfers of this node; 0 = accept jobs and pull none.";
         per_host (per_host): count Open = "8",
-            "Concurrent connections to one source host, per node.";
+            "Concurrent transfers from one source host, per node. Jobs beyond it keep their place in line, and later jobs of other hosts go first.";
         per_account (per_account): limit Open = "none",
             "Concurrent transfers of one account, per node; 0 = no limit.";
+        reserve (reserve): reserve Open = "auto",
+            "Transfers of this node that an account with many may not take, so that another account's first job does not wait for its transfers to end; `auto` is an eighth of `transfers`, and at least 1 of several. Otherwise an account may use what nobody else wants.";
         bandwidth (bandwidth): rate Open = "none",
             "Bytes a second that all transfers of this node may receive together; 0 = no limit.";
         account_bandwidth (account_bandwidth): rate Open = "none",

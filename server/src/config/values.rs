@@ -127,6 +127,18 @@ pub(super) mod count {
     }
 }
 
+/// How many, unless it follows from something else.
+pub(super) mod reserve {
+    pub(in crate::config) const ACCEPTS: &str = "a whole number, or `auto`";
+
+    pub(in crate::config) fn parse(text: &str) -> Result<Option<usize>, String> {
+        if text == "auto" {
+            return Ok(None);
+        }
+        super::fitting(super::number(text)?).map(Some)
+    }
+}
+
 /// How many at most; 0 and `none` mean that there is no limit, or that nothing is allowed, as the
 /// setting says.
 pub(super) mod limit {

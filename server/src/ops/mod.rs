@@ -35,6 +35,7 @@ mod get_url_upload_infos;
 mod info;
 mod list_url_upload_jobs;
 mod node;
+mod positions;
 mod replace_upload_url;
 mod upload_media_by_url;
 

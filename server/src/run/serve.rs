@@ -30,6 +30,7 @@ use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
@@ -415,7 +416,7 @@ impl Parts<'_> {
                     attempts: config.attempts,
                 },
                 lease: config.lease,
-                per_account: config.per_account,
+                shares: Shares { per_account: config.per_account, reserve: config.reserved() },
                 rescues: config.rescues,
                 min_free: config.min_free,
                 md5: config.md5,

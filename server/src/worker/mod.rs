@@ -15,6 +15,7 @@ use crate::blob::Locations;
 use crate::blob::spool::Spool;
 use crate::domain::digest::Md5Rule;
 use crate::domain::retry::Backoff;
+use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::Fetcher;
@@ -68,8 +69,8 @@ pub struct Worker {
 pub struct WorkRules {
     pub backoff: Backoff,
     pub lease: Duration,
-    /// Running jobs of one account; 0 = no limit.
-    pub per_account: usize,
+    /// What one account may have of the slots.
+    pub shares: Shares,
     /// Leases of one job that may end without a word of their worker.
     pub rescues: u32,
     /// Bytes that must stay free for submissions; transfers leave half of them alone.

@@ -11,10 +11,10 @@ use crate::blob::{BlobError, Staged, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{MediaFacts, StoredObject};
-use crate::domain::retry::Next;
+use crate::domain::retry::{self, Next};
 use crate::domain::source_headers::SourceHeaders;
 use crate::door::{random, sealed_headers};
-use crate::fetch::{FetchError, Source, Wanted};
+use crate::fetch::{FetchError, Place, Source, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
 use crate::store::{Claim, Finish, Outcome, StoreResult};
@@ -27,15 +27,18 @@ enum End {
     Fault(JobFault, Retry),
     /// The node stops: the job goes back at no cost.
     Stopped,
+    /// The host has no place for it: the job goes back at no cost.
+    NoPlace,
     /// The lease is gone: somebody else may hold the job.
     Lost,
 }
 
-/// Works on a claimed job and writes down how it ended.
-pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
+/// Works on a claimed job, with a place at its host if one was free, and writes down how it ended.
+pub async fn run(worker: &Worker, claim: Claim, active: &Active, place: Option<Place>) {
     let started = tokio::time::Instant::now();
     let mut held = Held::new(claim.job());
-    let end = match work(worker, &claim, active, &mut held).await {
+    let end = match work(worker, &claim, active, &mut held, place).await {
+        End::Fault(_, Retry::AtNoCost) => End::NoPlace,
         End::Fault(fault, retry) => {
             let (fault, retry) = held.weigh(fault, retry);
             End::Fault(fault, retry)
@@ -65,7 +68,13 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
 }
 
 /// Pulls until the first of: done, lease gone, node aborting, deadline.
-async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) -> End {
+async fn work(
+    worker: &Worker,
+    claim: &Claim,
+    active: &Active,
+    held: &mut Held,
+    place: Option<Place>,
+) -> End {
     let job = claim.job();
     if job.progress.rescues > worker.rules.rescues {
         let message = "The transfer of this source stopped its worker too often.";
@@ -79,7 +88,7 @@ async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) 
     if left == Duration::ZERO {
         return late();
     }
-    let pulled = Box::pin(pull(worker, job, claim.token(), active, held));
+    let pulled = Box::pin(pull(worker, job, claim.token(), active, held, place));
     let pulled = tasks::guarded("pull", pulled);
     tokio::select! {
         biased;
@@ -104,10 +113,11 @@ async fn pull(
     token: Token,
     active: &Active,
     held: &mut Held,
+    place: Option<Place>,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
     let headers = confided(worker, job)?;
     Box::pin(held.take_up(worker, job, token)).await;
-    let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume() };
+    let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume(), place };
     let mut source = Box::pin(worker.fetcher.open(wanted)).await?;
     verify_announced(job, &source)?;
     Box::pin(held.begin(worker, job, token, &source)).await?;
@@ -291,7 +301,14 @@ async fn write_down(
         }
         End::Stopped => {
             held.leave(&job).await;
-            worker.store.job_hand_back(claim, now).await
+            worker.store.job_hand_back(claim, now, now).await
+        }
+        End::NoPlace => {
+            held.leave(&job).await;
+            let uncharged = claim.token().0.saturating_sub(i64::from(job.progress.attempt));
+            let returns = u32::try_from(uncharged).unwrap_or(0);
+            let due = retry::place_again(returns, now, job.deadline, random::fraction());
+            worker.store.job_hand_back(claim, due, now).await
         }
         End::Stored(facts, object) => {
             let stored = object.clone();
@@ -375,6 +392,7 @@ fn describe(end: &End) -> String {
         End::Stored(_, object) => format!("stored {} bytes", object.size),
         End::Fault(fault, _) => format!("fault: {fault}"),
         End::Stopped => "handed back: the node stops".to_owned(),
+        End::NoPlace => "handed back: its host has no place".to_owned(),
         End::Lost => "lost".to_owned(),
     }
 }

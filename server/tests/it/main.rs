@@ -25,6 +25,7 @@ mod harness;
 mod limits;
 mod operators;
 mod play;
+mod queueing;
 mod race;
 mod readme;
 mod renewal;
