@@ -272,6 +272,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_could_not_be_served_saves_up_one_turn_and_no_more() {
+        let mut turns = Turns::default();
+        let both = |one| [contender(ONE, 1, one), contender(TWO, 1, 0)];
+        hand_out(&mut turns, &both(0), 1, Shares::default());
+        for _ in 0..1_000 {
+            // One slot of two is one's share, and it holds that.
+            assert_eq!(hand_out(&mut turns, &both(1), 1, Shares::default()), [TWO]);
+        }
+        let mut in_a_row = 0;
+        while hand_out(&mut turns, &both(0), 1, Shares::default()) == [ONE] {
+            in_a_row += 1;
+            assert!(in_a_row <= 3);
+        }
+        assert!(in_a_row > 0);
+    }
+
+    #[test]
     fn memory_of_accounts_that_went_away_is_dropped() {
         let mut turns = Turns::default();
         for account in 1..10_000 {
