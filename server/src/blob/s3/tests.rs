@@ -52,7 +52,9 @@ impl Bench {
         Self { dir, spool, server, blobs }
     }
 
+    /// Under a name that is free: the file of an earlier upload goes a moment after its end.
     async fn staged(&self, bytes: &[u8]) -> Staged {
+        until_gone(&self.dir.path().join("staging/job-1.part")).await;
         staged(&self.spool, "job-1", bytes).await
     }
 
