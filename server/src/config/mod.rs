@@ -55,6 +55,10 @@ pub struct Config {
     pub lease: Duration,
     /// Concurrent connections to one source host.
     pub per_host: usize,
+    /// Connections for one large file; at most 16 are made.
+    pub parallel_ranges: usize,
+    /// Bytes still to come that make a file large.
+    pub parallel_from: u64,
     /// Concurrent transfers of one account; 0 = no limit.
     pub per_account: usize,
     /// Bytes a second that all transfers of this node may receive; 0 = no limit.
@@ -127,6 +131,8 @@ impl Default for Config {
             job_deadline: DAY,
             lease: Duration::from_secs(30),
             per_host: 8,
+            parallel_ranges: 1,
+            parallel_from: 64 << 20,
             per_account: 0,
             bandwidth: 0,
             account_bandwidth: 0,

@@ -39,6 +39,11 @@ impl HostSlots {
         places.acquire_owned().await.expect("the places of a host are never closed")
     }
 
+    /// A place at `host`, if one is free and nobody waits for it.
+    pub(super) fn try_acquire(&self, host: &str) -> Option<Slot> {
+        self.places(host).try_acquire_owned().ok()
+    }
+
     fn places(&self, host: &str) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = hosts.by_name.get(host).and_then(Weak::upgrade) {
@@ -66,6 +71,7 @@ mod tests {
         let first = slots.acquire("a").await;
         let _second = slots.acquire("a").await;
         assert!(slots.acquire("a").now_or_never().is_none(), "both places are taken");
+        assert!(slots.try_acquire("a").is_none() && slots.try_acquire("c").is_some());
         assert!(slots.acquire("b").now_or_never().is_some());
         drop(first);
         assert!(slots.acquire("a").now_or_never().is_some());

@@ -23,13 +23,16 @@ const KEPT_VALUE: usize = 512;
 
 /// The body of a source, and what its head said about it.
 pub struct Source {
-    body: Incoming,
+    /// `None` once it was let go.
+    body: Option<Incoming>,
     state: State,
     /// Bytes of the whole file.
     length: Option<u64>,
     /// Position in the file where this body begins, and where it ends if it ends as announced.
     offset: u64,
     end: Option<u64>,
+    /// Position that must be reached: the end of the file, or of the piece that was asked for.
+    goal: Option<u64>,
     version: Option<Version>,
     restart: Option<Restart>,
     /// The end of the connection is the only sign of the end of the body.
@@ -42,7 +45,7 @@ pub struct Source {
     /// for the origin. Time the taker of the bytes needs is not the origin's.
     window_bytes: u64,
     window_waited: Duration,
-    _slot: Slot,
+    slot: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,7 @@ impl Source {
         headers: &HeaderMap,
         body: Incoming,
         settings: &FetchSettings,
-        slot: Slot,
+        slot: Option<Slot>,
         place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
@@ -97,11 +100,12 @@ impl Source {
             (value.len() <= KEPT_VALUE).then(|| value.to_owned())
         };
         Ok(Self {
-            body,
+            body: Some(body),
             state: State::UnderWay,
             length,
             offset: 0,
             end: length,
+            goal: length,
             version: wanted::version(headers, place, length),
             restart: None,
             close_delimited: length.is_none() && !chunked,
@@ -116,7 +120,7 @@ impl Source {
             },
             window_bytes: 0,
             window_waited: Duration::ZERO,
-            _slot: slot,
+            slot,
         })
     }
 
@@ -129,7 +133,7 @@ impl Source {
         headers: &HeaderMap,
         body: Incoming,
         settings: &FetchSettings,
-        slot: Slot,
+        slot: Option<Slot>,
         resume: &Resume,
         part: Part,
         place: &str,
@@ -150,6 +154,7 @@ impl Source {
             length: Some(part.total),
             offset: resume.offset,
             end: Some(end),
+            goal: Some(resume.last.map_or(part.total, |_| end)),
             version: Some(version),
             ..source
         }))
@@ -171,6 +176,17 @@ impl Source {
     /// Notes why an earlier request for a rest was given up in favour of this one.
     pub(super) fn restarted(self, why: Option<Restart>) -> Self {
         Self { restart: why.or(self.restart), ..self }
+    }
+
+    /// Lets the body go, before its end; the place at the host that it held.
+    pub(super) fn close(&mut self) -> Option<Slot> {
+        self.body = None;
+        self.slot.take()
+    }
+
+    /// Whether the body was let go.
+    pub(super) fn is_closed(&self) -> bool {
+        self.body.is_none()
     }
 
     /// Position in the file where this body begins: 0, or where the caller wanted to go on.
@@ -231,7 +247,8 @@ impl Source {
             let patience =
                 if self.limits.min_speed == 0 { stall_left } else { stall_left.min(window_left) };
             let began = Instant::now();
-            let frame = timeout(patience, self.body.frame()).await;
+            let Some(body) = &mut self.body else { return Ok(None) };
+            let frame = timeout(patience, body.frame()).await;
             let waited = began.elapsed();
             stall_left = stall_left.saturating_sub(waited);
             self.window_waited += waited;
@@ -287,7 +304,7 @@ impl Source {
     }
 
     fn end(&self) -> Result<Option<Bytes>, FetchError> {
-        if self.length.is_some_and(|length| length != self.offset + self.received) {
+        if self.goal.is_some_and(|goal| goal != self.offset + self.received) {
             let message = "The file has not the length that the origin announced.";
             return Err(error(FaultClass::Truncated, Retry::Backoff, message));
         }
