@@ -4,7 +4,7 @@ use http::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::FetchError;
-use super::client::{Fetcher, check_codings, check_head, confided};
+use super::client::{Fetcher, check_codings, confided};
 use super::guard::Target;
 use super::host_slots::Slot;
 use super::manners::Offence;
@@ -109,7 +109,6 @@ impl Fetcher {
         let broken = |fault| (Offence::Broken, fault);
         let answer = self.inner().answer(&way.target, &way.confided, Some(&resume)).await;
         let response = answer.map_err(broken)?;
-        check_head(&response).map_err(broken)?;
         let status = response.status();
         let (head, body) = response.into_parts();
         let part = match verdict::answer(status, true) {

@@ -11,12 +11,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
 
-use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::FetchError;
 use super::client::Fetcher;
+use super::exchange::Piece;
 use super::host_slots::Slot;
 use super::manners::Offence;
 use super::pieces::{Segment, Way};
@@ -117,24 +117,33 @@ impl Ahead {
     }
 }
 
-/// Some bytes of the body.
+/// Some bytes of the body. Drop it before you wait for anything, as [`Piece`].
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Bytes,
     len: usize,
 }
 
+#[derive(Debug)]
+enum Bytes {
+    First(Piece),
+    Segment(Vec<u8>),
+}
+
 impl Deref for Chunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        match &self.bytes {
+            Bytes::First(piece) => &piece[..self.len],
+            Bytes::Segment(bytes) => &bytes[..self.len],
+        }
     }
 }
 
-impl From<Bytes> for Chunk {
-    fn from(bytes: Bytes) -> Self {
-        Self { len: bytes.len(), bytes }
+impl From<Piece> for Chunk {
+    fn from(piece: Piece) -> Self {
+        Self { len: piece.len(), bytes: Bytes::First(piece) }
     }
 }
 
@@ -235,7 +244,7 @@ impl Spread {
 async fn first(source: &mut Source, room: u64) -> Result<Option<Chunk>, FetchError> {
     let Some(bytes) = source.chunk().await? else { return Ok(None) };
     let room = usize::try_from(room).unwrap_or(usize::MAX);
-    Ok(Some(Chunk { len: bytes.len().min(room), bytes }))
+    Ok(Some(Chunk { len: bytes.len().min(room), bytes: Bytes::First(bytes) }))
 }
 
 impl Plan {
@@ -311,7 +320,8 @@ impl Plan {
                 }
             }
             if came > position {
-                return Ok(Some(Chunk::from(Bytes::from(segment.bytes))));
+                let (len, bytes) = (segment.bytes.len(), Bytes::Segment(segment.bytes));
+                return Ok(Some(Chunk { bytes, len }));
             }
         }
         Ok(None)
