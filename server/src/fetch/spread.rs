@@ -41,6 +41,8 @@ pub struct Spread {
     position: u64,
     /// Position before which the first answer is let go; behind its end while it is alone.
     until: u64,
+    /// What the first answer sent beyond that position, in case it goes on alone.
+    beyond: Vec<u8>,
     plan: Option<Box<Plan>>,
 }
 
@@ -141,6 +143,12 @@ impl Deref for Chunk {
     }
 }
 
+impl From<Vec<u8>> for Chunk {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { len: bytes.len(), bytes: Bytes::Segment(bytes) }
+    }
+}
+
 impl From<Piece> for Chunk {
     fn from(piece: Piece) -> Self {
         Self { len: piece.len(), bytes: Bytes::First(piece) }
@@ -160,7 +168,7 @@ impl Spread {
     /// The body by one connection alone.
     pub(super) fn alone(source: Source) -> Self {
         let position = source.offset();
-        Self { source, position, until: u64::MAX, plan: None }
+        Self { source, position, until: u64::MAX, beyond: Vec::new(), plan: None }
     }
 
     /// The body by up to `most` connections.
@@ -184,7 +192,7 @@ impl Spread {
             again: 0,
             _budget: budget,
         };
-        Self { source, position, until, plan: Some(Box::new(plan)) }
+        Self { source, position, until, beyond: Vec::new(), plan: Some(Box::new(plan)) }
     }
 
     /// What the head of the first answer said.
@@ -201,12 +209,15 @@ impl Spread {
             self.look_aside().await;
         }
         let room = self.until.saturating_sub(self.position);
+        let beyond = std::mem::take(&mut self.beyond);
         let chunk = match &mut self.plan {
+            None if !beyond.is_empty() => Some(Chunk::from(beyond)),
             None => self.source.chunk().await?.map(Chunk::from),
             Some(plan) if self.source.is_closed() => plan.next_piece(self.position).await?,
             Some(plan) => {
                 plan.widen();
-                first(&mut self.source, room).await?
+                let chunk = self.source.chunk().await?;
+                chunk.map(|piece| before(piece, room, &mut self.beyond))
             }
         };
         self.position += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
@@ -240,11 +251,12 @@ impl Spread {
     }
 }
 
-/// Bytes of the first answer, at most `room` of them.
-async fn first(source: &mut Source, room: u64) -> Result<Option<Chunk>, FetchError> {
-    let Some(bytes) = source.chunk().await? else { return Ok(None) };
+/// The first `room` bytes of a piece; those beyond are set aside.
+fn before(piece: Piece, room: u64, beyond: &mut Vec<u8>) -> Chunk {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
-    Ok(Some(Chunk { len: bytes.len().min(room), bytes: Bytes::First(bytes) }))
+    let len = piece.len().min(room);
+    beyond.extend_from_slice(&piece[len..]);
+    Chunk { len, bytes: Bytes::First(piece) }
 }
 
 impl Plan {
@@ -320,8 +332,7 @@ impl Plan {
                 }
             }
             if came > position {
-                let (len, bytes) = (segment.bytes.len(), Bytes::Segment(segment.bytes));
-                return Ok(Some(Chunk { bytes, len }));
+                return Ok(Some(Chunk::from(segment.bytes)));
             }
         }
         Ok(None)
