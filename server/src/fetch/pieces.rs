@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::FetchError;
 use super::client::{Fetcher, check_codings, confided};
 use super::guard::Target;
-use super::host_slots::Slot;
+use super::host_slots::Place;
 use super::manners::Offence;
 use super::source::Source;
 use super::spread::{SEGMENT, Spread};
@@ -72,9 +72,10 @@ impl Fetcher {
         (target.place() == version.place).then_some(Way { target, confided, version, total })
     }
 
-    /// A place at the host, if one is free.
-    pub(super) fn place_now(&self, way: &Way) -> Option<Slot> {
-        self.inner().slots.try_acquire(way.target.host())
+    /// A place at the host for a further connection, if there is one to spare now. A full host is no
+    /// fault here: the transfer goes on with the connections that it has.
+    pub(super) fn place_now(&self, way: &Way) -> Option<Place> {
+        self.inner().slots.take_further(way.target.host())
     }
 
     pub(super) fn note(&self, way: &Way, offence: Offence, width: usize) {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::digest::{self, Announced};
 use super::exchange::{Body, Piece};
-use super::host_slots::Slot;
+use super::host_slots::Place;
 use super::verdict::{broken_body, error};
 use super::wanted::{self, Part, Restart, Resume};
 use super::{FetchError, FetchSettings};
@@ -43,7 +43,8 @@ pub struct Source {
     /// for the origin. Time the taker of the bytes needs is not the origin's.
     window_bytes: u64,
     window_waited: Duration,
-    slot: Option<Slot>,
+    /// `None` once it was given back, or if whoever asked holds it.
+    slot: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Source {
         headers: &HeaderMap,
         body: Body,
         settings: &FetchSettings,
-        slot: Option<Slot>,
+        slot: Option<Place>,
         place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
@@ -131,7 +132,7 @@ impl Source {
         headers: &HeaderMap,
         body: Body,
         settings: &FetchSettings,
-        slot: Option<Slot>,
+        slot: Option<Place>,
         resume: &Resume,
         part: Part,
         place: &str,
@@ -177,7 +178,7 @@ impl Source {
     }
 
     /// Lets the body go, before its end; the place at the host that it held.
-    pub(super) fn close(&mut self) -> Option<Slot> {
+    pub(super) fn close(&mut self) -> Option<Place> {
         self.body = None;
         self.slot.take()
     }

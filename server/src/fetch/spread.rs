@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::FetchError;
 use super::client::Fetcher;
 use super::exchange::Piece;
-use super::host_slots::Slot;
+use super::host_slots::Place;
 use super::manners::Offence;
 use super::pieces::{Segment, Way};
 use super::source::Source;
@@ -58,7 +58,7 @@ struct Plan {
     next: u64,
     ahead: VecDeque<Ahead>,
     /// The place at the host that the first answer gave back: the transfer never loses its last one.
-    own: Option<Slot>,
+    own: Option<Place>,
     again: u32,
     /// A place among the transfers of the node that may hold pieces in memory.
     _budget: OwnedSemaphorePermit,
@@ -71,7 +71,7 @@ struct Ahead {
 }
 
 /// What came, and the place at the host that it was asked with.
-type Come = Option<(Segment, Option<Slot>)>;
+type Come = Option<(Segment, Option<Place>)>;
 
 enum State {
     UnderWay(Task),
@@ -278,7 +278,7 @@ impl Plan {
         }
     }
 
-    fn ask(&self, from: u64, end: u64, slot: Option<Slot>) -> Ahead {
+    fn ask(&self, from: u64, end: u64, slot: Option<Place>) -> Ahead {
         let (fetcher, way) = (self.fetcher.clone(), self.way.clone());
         let task = Tasks::new().spawn("fetch a piece", async move {
             let segment = fetcher.segment(&way, from, end).await;
