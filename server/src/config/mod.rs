@@ -68,6 +68,10 @@ pub struct Config {
     pub lease: Duration,
     /// Concurrent connections to one source host.
     pub per_host: usize,
+    /// Connections for one large file; at most 16 are made.
+    pub parallel_ranges: usize,
+    /// Bytes still to come that make a file large.
+    pub parallel_from: u64,
     /// Concurrent transfers of one account; 0 = no limit.
     pub per_account: usize,
     /// Transfers kept for accounts that have few; `None` follows from `transfers`.
@@ -160,6 +164,8 @@ impl Default for Config {
             job_deadline: DAY,
             lease: Duration::from_secs(30),
             per_host: 8,
+            parallel_ranges: 1,
+            parallel_from: 64 << 20,
             per_account: 0,
             reserve: None,
             bandwidth: 0,

@@ -209,6 +209,10 @@ settings! {
             "Concurrent transfers of this node; 0 = accept jobs and pull none.";
         per_host (per_host): count Open = "8",
             "Concurrent transfers from one source host, per node. Jobs beyond it keep their place in line, and later jobs of other hosts go first.";
+        parallel_ranges (parallel_ranges): count Open = "1",
+            "Connections for one large file; 1 = one, and at most 16. More ask for pieces of it by Range, where its version is certain and the host takes it well (docs/transfers.md). Each takes a place of `per_host`; the last free one is left to other transfers.";
+        parallel_from (parallel_from): size Open = "64MiB",
+            "What a large file is: so much of it is still to come; at least 16MiB.";
         per_account (per_account): limit Open = "none",
             "Concurrent transfers of one account, per node; 0 = no limit.";
         reserve (reserve): reserve Open = "auto",

@@ -15,12 +15,14 @@ use http_body_util::Empty;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{self, Connector, Road};
 use super::exchange::{Body, Exchange, Get, Over};
 use super::guard::{Guard, Target};
 use super::host_slots::{HostSlots, Place};
+use super::manners::Manners;
 use super::presigned;
 use super::resolve::{Dns, Resolve};
 use super::source::Source;
@@ -38,18 +40,25 @@ const CHAIN_FACTOR: u32 = 2;
 const REFUSAL_BYTES: usize = 4 * 1024;
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
+/// Transfers of a node that may have several connections at once. Each holds at most
+/// `parallel_ranges` pieces of 4 MiB in memory; beyond, transfers have one connection.
+const SPREADS: usize = 8;
+
 const AGENT: &str = concat!("Haulage/", env!("CARGO_PKG_VERSION"));
 
 /// The guarded client. Clones share connections, limits and the resolver.
 #[derive(Clone)]
 pub struct Fetcher(Arc<Inner>);
 
-struct Inner {
-    guard: Arc<Guard>,
+pub(super) struct Inner {
+    pub(super) guard: Arc<Guard>,
     exchange: Exchange,
-    slots: HostSlots,
-    settings: FetchSettings,
-    clock: Clock,
+    pub(super) slots: HostSlots,
+    pub(super) manners: Manners,
+    /// Transfers that may have several connections at once: each holds pieces in memory.
+    pub(super) spreads: Arc<Semaphore>,
+    pub(super) settings: FetchSettings,
+    pub(super) clock: Clock,
 }
 
 impl fmt::Debug for Fetcher {
@@ -96,12 +105,18 @@ impl Fetcher {
         };
         let slots = HostSlots::new(settings.per_host);
         let exchange = Exchange::new(connector, settings.header_timeout, settings.per_host);
-        Ok(Self(Arc::new(Inner { guard, exchange, slots, settings, clock })))
+        let manners = Manners::default();
+        let spreads = Arc::new(Semaphore::new(SPREADS));
+        Ok(Self(Arc::new(Inner { guard, exchange, slots, manners, spreads, settings, clock })))
     }
 
     /// The firewall in force, for checks before a job is accepted.
     pub fn guard(&self) -> &Guard {
         &self.0.guard
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// Takes a place at the host of `url` for [`Fetcher::open`]; `None` when the host is full, or
@@ -179,7 +194,8 @@ impl Inner {
                     let (head, body) = response.into_parts();
                     check_codings(&head.headers)?;
                     let (status, place) = (head.status, target.place());
-                    let source = Source::new(status, &head.headers, body, settings, slot, &place)?;
+                    let source =
+                        Source::new(status, &head.headers, body, settings, Some(slot), &place)?;
                     return Ok(Asked::Body(source.instead_of(from)));
                 }
                 Meaning::Rest => return self.rest(response, slot, &target.place(), from),
@@ -254,13 +270,13 @@ impl Inner {
             Ok(judged) => judged,
             Err(why) => return Ok(Asked::Anew(why)),
         };
-        let source = Source::rest(headers, body, &self.settings, slot, resume, part, place)?;
+        let source = Source::rest(headers, body, &self.settings, Some(slot), resume, part, place)?;
         Ok(source.map_or(Asked::Anew(Restart::NotContinued), Asked::Body))
     }
 
     /// Sends the request and waits for the head of the answer; once more on another connection
     /// when a kept one turns out to be dead (http_faults.md row 97).
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         target: &Target,
         confided: &HeaderMap,
@@ -302,7 +318,7 @@ impl Inner {
 }
 
 /// The caller's headers as HTTP has them, marked as sensitive: their values are never printed.
-fn confided(headers: &SourceHeaders) -> Result<HeaderMap, FetchError> {
+pub(super) fn confided(headers: &SourceHeaders) -> Result<HeaderMap, FetchError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
@@ -350,7 +366,8 @@ fn request(
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(resume) = from {
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| unusable());
-        headers.insert(RANGE, value(&format!("bytes={}-", resume.offset))?);
+        let last = resume.last.map(|last| last.to_string()).unwrap_or_default();
+        headers.insert(RANGE, value(&format!("bytes={}-{last}", resume.offset))?);
         headers.insert(IF_RANGE, value(resume.version.validator.as_str())?);
     }
     Ok(request)
@@ -358,7 +375,7 @@ fn request(
 
 /// The bytes that come are the file's own: asked for as they are, never unpacked here, never
 /// stored packed (http_faults.md row 106).
-fn check_codings(headers: &HeaderMap) -> Result<(), FetchError> {
+pub(super) fn check_codings(headers: &HeaderMap) -> Result<(), FetchError> {
     let only = |name, plain: &str| {
         headers.get_all(name).iter().all(|value| {
             let value = value.to_str().unwrap_or("?");

@@ -2,7 +2,9 @@
 //!
 //! Nobody waits here. Claims go by the places that are taken and leave jobs of full hosts in their
 //! line; a transfer that is led to a full host by a redirect gives its job back. So a slow host
-//! holds as many slots of the node as it has places, and no more.
+//! holds as many slots of the node as it has places, and no more. Further connections of one
+//! transfer take places too, but never the last free one: jobs in the line are not known here, and
+//! do not have to be.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,9 +49,20 @@ impl HostSlots {
 
     /// A place at `host`; `None` when all are taken.
     pub(super) fn take(&self, host: &str) -> Option<Place> {
+        self.take_leaving(host, 0)
+    }
+
+    /// A place at `host` for a further connection of a transfer that has one; `None` unless another
+    /// is left free. So a job that waits for this host gets the next place that is given back: no
+    /// transfer takes a second one while there is none for a first.
+    pub(super) fn take_further(&self, host: &str) -> Option<Place> {
+        self.take_leaving(host, 1)
+    }
+
+    fn take_leaving(&self, host: &str, left: usize) -> Option<Place> {
         let mut hosts = lock(&self.hosts);
         let taken = hosts.taken.get(host).copied().unwrap_or(0);
-        if self.per_host != 0 && taken >= self.per_host {
+        if self.per_host != 0 && taken + left >= self.per_host {
             return None;
         }
         hosts.taken.insert(host.to_owned(), taken + 1);
@@ -128,6 +141,20 @@ mod tests {
         let free = HostSlots::new(0);
         let held: Vec<Place> = (0..1_000).filter_map(|_| free.take("a")).collect();
         assert_eq!(held.len(), 1_000, "no limit");
+    }
+
+    #[test]
+    fn further_connections_leave_a_place_for_whoever_has_none() {
+        let slots = HostSlots::new(3);
+        let _first = slots.take("a");
+        let further = slots.take_further("a");
+        assert!(further.is_some() && slots.take_further("a").is_none(), "the last one is left");
+        let _second = slots.take("a");
+        assert!(slots.take("a").is_none(), "a third waits");
+        drop(further);
+        assert!(slots.take_further("a").is_none(), "what was given back is the third's");
+        assert!(slots.take("a").is_some());
+        assert!(HostSlots::new(0).take_further("a").is_some(), "no limit");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! `guard` decides where the server may go, `connect` dials what the guard let through, `exchange`
 //! speaks HTTP over it, `client` asks and follows redirects, `wanted` is what is asked for and judges whether an answer continues
 //! what is here already, `digest` reads what origins say of their bytes,
-//! `presigned` tells when a link ends, `source` hands the body on within its limits, `verdict` says what
+//! `presigned` tells when a link ends, `source` hands the body on within its limits, `spread` may take
+//! more connections for it (`pieces` asks for its parts, `manners` remembers who minds), `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
 
@@ -15,10 +16,13 @@ pub mod digest;
 mod exchange;
 pub mod guard;
 mod host_slots;
+mod manners;
 mod own;
+mod pieces;
 mod presigned;
 mod resolve;
 mod source;
+mod spread;
 pub mod verdict;
 mod wanted;
 
@@ -34,6 +38,7 @@ pub use exchange::Piece;
 pub use host_slots::Place;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
+pub use spread::{Chunk, Spread};
 pub use wanted::{Link, Restart, Resume, Wanted};
 
 use crate::config::Config;
@@ -66,6 +71,10 @@ pub struct FetchSettings {
     pub redirects: usize,
     /// Concurrent transfers from one host and port.
     pub per_host: usize,
+    /// Connections for one large file; fewer than 2 = one.
+    pub parallel_ranges: usize,
+    /// What is large: so many bytes are still to come.
+    pub parallel_from: u64,
     /// Largest body, in bytes.
     pub max_bytes: u64,
 }
@@ -86,6 +95,8 @@ impl From<&Config> for FetchSettings {
             min_speed_window: config.min_speed_window,
             redirects: config.redirects,
             per_host: config.per_host,
+            parallel_ranges: config.parallel_ranges,
+            parallel_from: config.parallel_from,
             max_bytes: config.max_bytes,
         }
     }

@@ -21,13 +21,16 @@ const KEPT_VALUE: usize = 512;
 
 /// The body of a source, and what its head said about it.
 pub struct Source {
-    body: Body,
+    /// `None` once it was let go.
+    body: Option<Body>,
     state: State,
     /// Bytes of the whole file.
     length: Option<u64>,
     /// Position in the file where this body begins, and where it ends if it ends as announced.
     offset: u64,
     end: Option<u64>,
+    /// Position that must be reached: the end of the file, or of the piece that was asked for.
+    goal: Option<u64>,
     version: Option<Version>,
     restart: Option<Restart>,
     /// The end of the connection is the only sign of the end of the body.
@@ -40,7 +43,8 @@ pub struct Source {
     /// for the origin. Time the taker of the bytes needs is not the origin's.
     window_bytes: u64,
     window_waited: Duration,
-    _place: Place,
+    /// `None` once it was given back, or if whoever asked holds it.
+    slot: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -78,7 +82,7 @@ impl Source {
         headers: &HeaderMap,
         body: Body,
         settings: &FetchSettings,
-        held: Place,
+        slot: Option<Place>,
         place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
@@ -95,11 +99,12 @@ impl Source {
             (value.len() <= KEPT_VALUE).then(|| value.to_owned())
         };
         Ok(Self {
-            body,
+            body: Some(body),
             state: State::UnderWay,
             length,
             offset: 0,
             end: length,
+            goal: length,
             version: wanted::version(headers, place, length),
             restart: None,
             close_delimited: length.is_none() && !chunked,
@@ -114,7 +119,7 @@ impl Source {
             },
             window_bytes: 0,
             window_waited: Duration::ZERO,
-            _place: held,
+            slot,
         })
     }
 
@@ -127,7 +132,7 @@ impl Source {
         headers: &HeaderMap,
         body: Body,
         settings: &FetchSettings,
-        held: Place,
+        slot: Option<Place>,
         resume: &Resume,
         part: Part,
         place: &str,
@@ -143,11 +148,12 @@ impl Source {
         let validator = resume.version.validator.clone();
         let version = Version { validator, total: Some(part.total), place: place.to_owned() };
         let status = StatusCode::PARTIAL_CONTENT;
-        let source = Self::new(status, headers, body, settings, held, place)?;
+        let source = Self::new(status, headers, body, settings, slot, place)?;
         Ok(Some(Self {
             length: Some(part.total),
             offset: resume.offset,
             end: Some(end),
+            goal: Some(resume.last.map_or(part.total, |_| end)),
             version: Some(version),
             ..source
         }))
@@ -169,6 +175,17 @@ impl Source {
     /// Notes why an earlier request for a rest was given up in favour of this one.
     pub(super) fn restarted(self, why: Option<Restart>) -> Self {
         Self { restart: why.or(self.restart), ..self }
+    }
+
+    /// Lets the body go, before its end; the place at the host that it held.
+    pub(super) fn close(&mut self) -> Option<Place> {
+        self.body = None;
+        self.slot.take()
+    }
+
+    /// Whether the body was let go.
+    pub(super) fn is_closed(&self) -> bool {
+        self.body.is_none()
     }
 
     /// Position in the file where this body begins: 0, or where the caller wanted to go on.
@@ -231,7 +248,8 @@ impl Source {
             let patience =
                 if self.limits.min_speed == 0 { stall_left } else { stall_left.min(window_left) };
             let began = Instant::now();
-            let next = timeout(patience, self.body.piece()).await;
+            let Some(body) = &mut self.body else { return Ok(None) };
+            let next = timeout(patience, body.piece()).await;
             let waited = began.elapsed();
             stall_left = stall_left.saturating_sub(waited);
             self.window_waited += waited;
@@ -284,7 +302,7 @@ impl Source {
     }
 
     fn end(&self) -> Result<Option<Piece>, FetchError> {
-        if self.length.is_some_and(|length| length != self.offset + self.received) {
+        if self.goal.is_some_and(|goal| goal != self.offset + self.received) {
             let message = "The file has not the length that the origin announced.";
             return Err(error(FaultClass::Truncated, Retry::Backoff, message));
         }

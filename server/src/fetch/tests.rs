@@ -9,6 +9,7 @@ mod policy;
 mod ranges;
 mod redirects;
 pub(super) mod road;
+mod spread;
 mod ssrf;
 mod tls;
 
@@ -40,6 +41,8 @@ fn settings() -> FetchSettings {
         min_speed_window: Duration::from_secs(60),
         redirects: 10,
         per_host: 8,
+        parallel_ranges: 1,
+        parallel_from: 0,
         max_bytes: 1 << 20,
     }
 }

@@ -46,6 +46,8 @@ pub struct Resume {
     /// The version whose bytes before `offset` are here.
     pub version: Version,
     pub link: Link,
+    /// Position of the last byte that is wanted; `None` asks for all the rest.
+    pub last: Option<u64>,
 }
 
 /// How the bytes that are here came.
@@ -226,7 +228,7 @@ mod tests {
 
     fn resume(validator: Validator, total: Option<u64>) -> Resume {
         let version = Version { validator, total, place: "here".to_owned() };
-        Resume { offset: 100, version, link: Link::Same }
+        Resume { offset: 100, version, link: Link::Same, last: None }
     }
 
     fn judged(total: Option<u64>, fields: &[(&'static str, &str)]) -> Result<Part, Restart> {

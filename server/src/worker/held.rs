@@ -105,7 +105,7 @@ impl Held {
     /// Where to ask the origin to go on.
     pub(super) fn resume(&self) -> Option<Resume> {
         let (writer, version) = (self.writer.as_ref()?, self.version.clone()?);
-        Some(Resume { offset: writer.written(), version, link: self.link })
+        Some(Resume { offset: writer.written(), version, link: self.link, last: None })
     }
 
     /// The origin has answered: goes on with what is here, or begins a new file.

@@ -14,7 +14,7 @@ use crate::domain::media::{MediaFacts, StoredObject};
 use crate::domain::retry::{self, Next};
 use crate::domain::source_headers::SourceHeaders;
 use crate::door::{random, sealed_headers};
-use crate::fetch::{FetchError, Place, Source, Wanted};
+use crate::fetch::{FetchError, Place, Source, Spread, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
 use crate::store::{Claim, Finish, Outcome, StoreResult};
@@ -118,16 +118,18 @@ async fn pull(
     let headers = confided(worker, job)?;
     Box::pin(held.take_up(worker, job, token)).await;
     let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume(), place };
-    let mut source = Box::pin(worker.fetcher.open(wanted)).await?;
+    let source = Box::pin(worker.fetcher.open(wanted)).await?;
     verify_announced(job, &source)?;
     Box::pin(held.begin(worker, job, token, &source)).await?;
     active.announced(source.length().or(job.request.file_size));
     active.received(held.written());
     active.enter(Phase::Downloading);
-    let staged = receive(worker, job, &mut source, active, held).await?;
+    let mut body = worker.fetcher.spread(source, &job.url, &headers);
+    let staged = receive(worker, job, &mut body, active, held).await?;
+    let source = body.source();
     active.enter(Phase::DownloadSuccess);
-    verify(job, &source, &staged)?;
-    let facts = Box::pin(understand(worker, job, &source, &staged)).await?;
+    verify(job, source, &staged)?;
+    let facts = Box::pin(understand(worker, job, source, &staged)).await?;
     active.enter(Phase::Uploading);
     let object = Box::pin(publish(worker, job, token, staged, &facts)).await?;
     active.enter(Phase::UploadSuccess);
@@ -151,13 +153,13 @@ fn confided(worker: &Worker, job: &Job) -> Result<SourceHeaders, FetchError> {
 async fn receive(
     worker: &Worker,
     job: &Job,
-    source: &mut Source,
+    body: &mut Spread,
     active: &Active,
     held: &mut Held,
 ) -> Result<Staged, FetchError> {
     let mut sniffed = false;
     let mut room_checked = 0;
-    while let Some(bytes) = source.chunk().await? {
+    while let Some(bytes) = body.chunk().await? {
         if held.written() >= room_checked {
             check_room(worker)?;
             room_checked = held.written() + ROOM_INTERVAL;

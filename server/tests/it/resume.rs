@@ -305,6 +305,48 @@ async fn beyond_the_limit_the_bytes_of_waiting_jobs_are_dropped_and_the_jobs_are
     assert_eq!(server.client().status(&job).await, "PROCESSING");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_over_several_connections_is_whole_and_goes_on_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let large = 40 * MIB;
+    // The last pieces wait, so that the kill comes in the middle.
+    let origin = Ranged::start(move |asked| {
+        // The first answer is slow, as one connection of a limited origin is.
+        let pause = Duration::from_millis(if asked.nth == 0 { 2 } else { 0 });
+        Answer { gate: 30 * MIB, pause, ..Answer::whole() }
+    })
+    .await;
+    let serve = || {
+        start(dir.path(), |c| {
+            c.env("HAULAGE_PARALLEL_RANGES", "4")
+                .env("HAULAGE_PARALLEL_FROM", "1MiB")
+                .env("HAULAGE_CHECKPOINT_BYTES", "1MiB");
+        })
+    };
+    let server = serve();
+    let client = server.client();
+    let jobs = client.submit(&[origin.url(large, "v")]).await;
+    until("most of it has come", SOON, || async {
+        (progress(&client, &jobs[0]).await.0 >= (24 * MIB) as u64 && marks(dir.path()) == 1)
+            .then_some(())
+    })
+    .await;
+    server.kill();
+    let before = origin.asked().len();
+    let server = serve();
+    origin.open_gate();
+    let client = server.client();
+    let info = client.terminal(&jobs[0]).await;
+    let asked = origin.asked();
+    let whole = object(&asked[0].path, 1);
+    assert!(stored(&client, &info).await == whole, "the stored bytes are the origin's");
+    let pieces = asked[..before].iter().filter(|asked| asked.last.is_some()).count();
+    assert!(pieces >= 4, "{pieces} pieces were asked for");
+    let from = asked[before].from.expect("it goes on");
+    assert!(from >= 20 * MIB, "{from}: the pieces in order were kept");
+    until_empty(dir.path()).await;
+}
+
 /// Many transfers at once, from an origin that dies at random places, by a server that is killed at
 /// random moments. At the end every one of them has its bytes, hardly any of them fetched twice.
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ fn resume(fetcher: &Fetcher, url: &str) -> Resume {
         total: Some(BODY.len() as u64),
         place: fetcher.guard().target(url).unwrap().place(),
     };
-    Resume { offset: HERE as u64, version, link: Link::Same }
+    Resume { offset: HERE as u64, version, link: Link::Same, last: None }
 }
 
 fn whole(tag: &str) -> Vec<Step> {

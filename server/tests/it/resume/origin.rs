@@ -30,6 +30,8 @@ pub struct Asked {
     pub nth: usize,
     /// First byte of the range asked for, and its condition.
     pub from: Option<usize>,
+    /// Last byte of it, where it was named.
+    pub last: Option<usize>,
     pub condition: Option<String>,
     /// What was confided for this origin, if it was by this header.
     pub key: Option<String>,
@@ -180,19 +182,21 @@ async fn serve(
         (seen.object(&asked.path, answer.version), format!("\"{}\"", answer.version));
     let n = bytes.len();
     let from = asked.from.filter(|from| asked.condition.as_ref() == Some(&tag) && *from < n);
+    let stop = asked.last.filter(|_| from.is_some()).map_or(n, |last| n.min(last + 1));
     let (line, range) = match from {
         Some(from) => {
-            ("206 Partial Content", format!("Content-Range: bytes {from}-{}/{n}\r\n", n - 1))
+            let last = stop - 1;
+            ("206 Partial Content", format!("Content-Range: bytes {from}-{last}/{n}\r\n"))
         }
         None => ("200 OK", String::new()),
     };
     let mut at = from.unwrap_or(0);
     let head = format!(
         "HTTP/1.1 {line}\r\nContent-Type: video/mp4\r\nETag: {tag}\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n",
-        n - at
+        stop - at
     );
     stream.write_all(head.as_bytes()).await?;
-    let end = n.min(answer.cut);
+    let end = stop.min(answer.cut);
     while at < end {
         if at >= answer.gate {
             let _ = opened.wait_for(|open| *open).await;
@@ -214,9 +218,11 @@ fn understand(head: &str, before: &[Asked]) -> Asked {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
     };
     let range = field("range");
-    let from = range.and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let range = range.as_deref().and_then(|r| r.strip_prefix("bytes=")?.split_once('-'));
+    let from = range.and_then(|(from, _)| from.parse().ok());
+    let last = range.and_then(|(_, last)| last.parse().ok());
     let nth = before.iter().filter(|other| other.path == path).count();
-    Asked { path, nth, from, condition: field("if-range"), key: field("x-key") }
+    Asked { path, nth, from, last, condition: field("if-range"), key: field("x-key") }
 }
 
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<String>> {

@@ -1,0 +1,387 @@
+//! One file over several connections: that its bytes are right and in order whatever the origin does,
+//! and that origins which mind are left alone.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::domain::source_headers::SourceHeaders;
+use crate::fetch::spread::SEGMENT;
+use crate::run::tasks::Tasks;
+
+const PIECE: usize = 4 << 20;
+/// Bytes of the file: two pieces by the first answer, five and a bit by others.
+const SIZE: usize = 7 * PIECE + 12_345;
+/// What a whole answer sends before it waits for [`Origin::gate`].
+const GATED: usize = PIECE;
+
+/// What is asked, by how many at the same time.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    /// Requests for a part before this one.
+    nth: usize,
+    first: usize,
+    live: usize,
+}
+
+/// What a request for a part is answered.
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    Part,
+    Status(&'static str),
+    /// The whole file, as if no part were asked for.
+    Whole,
+    /// With a `Content-Range` of the piece behind it.
+    Lie,
+    /// Fewer bytes than asked for, and saying so.
+    Short,
+    /// Of another version.
+    Changed,
+    /// The end after so many bytes.
+    Cut(usize),
+    /// Nothing, for ever.
+    Silence,
+}
+
+type Script = Arc<dyn Fn(Ask) -> Reply + Send + Sync>;
+
+struct Several {
+    at: std::net::SocketAddr,
+    seen: Arc<Seen>,
+}
+
+struct Seen {
+    file: Vec<u8>,
+    /// First and last byte of each part asked for, and the condition.
+    parts: Mutex<Vec<(usize, usize, String)>>,
+    wholes: AtomicUsize,
+    live: AtomicUsize,
+    most: AtomicUsize,
+    gate: Semaphore,
+    tag: &'static str,
+}
+
+fn file() -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut bytes = Vec::with_capacity(SIZE + 8);
+    while bytes.len() < SIZE {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(SIZE);
+    bytes
+}
+
+impl Several {
+    async fn start(script: impl Fn(Ask) -> Reply + Send + Sync + 'static) -> Self {
+        Self::tagged("\"v1\"", script).await
+    }
+
+    async fn tagged(
+        tag: &'static str,
+        script: impl Fn(Ask) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen {
+            file: file(),
+            parts: Mutex::default(),
+            wholes: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            gate: Semaphore::new(0),
+            tag,
+        });
+        let (all, tasks, script) = (Arc::clone(&seen), Tasks::new(), Arc::new(script) as Script);
+        let spawner = tasks.clone();
+        drop(tasks.spawn("origin", async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (seen, script) = (Arc::clone(&all), Arc::clone(&script));
+                drop(spawner.spawn("origin connection", async move {
+                    let live = seen.live.fetch_add(1, Ordering::SeqCst) + 1;
+                    seen.most.fetch_max(live, Ordering::SeqCst);
+                    let _ = serve(stream, &seen, &script, live).await;
+                    seen.live.fetch_sub(1, Ordering::SeqCst);
+                }));
+            }
+        }));
+        Self { at, seen }
+    }
+
+    fn url(&self) -> SourceUrl {
+        SourceUrl::new(format!("http://{}/v.mp4?Signature=s3cret", self.at))
+    }
+
+    fn parts(&self) -> Vec<(usize, usize)> {
+        self.seen.parts.lock().unwrap().iter().map(|(first, last, _)| (*first, *last)).collect()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    seen: &Seen,
+    script: &Script,
+    live: usize,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+    let range = field("range: bytes=").and_then(|range| range.split_once('-'));
+    let common = format!("ETag: {}\r\nConnection: close\r\n", seen.tag);
+    let Some((first, last)) = range else {
+        seen.wholes.fetch_add(1, Ordering::SeqCst);
+        return whole(&mut stream, seen, &common).await;
+    };
+    let (first, last) = (first.parse().unwrap(), last.parse().unwrap_or(SIZE - 1));
+    let nth = {
+        let mut parts = seen.parts.lock().unwrap();
+        parts.push((first, last, field("if-range: ").unwrap_or_default().to_owned()));
+        parts.len() - 1
+    };
+    let bytes = &seen.file[first..=last];
+    let part = |first: usize, last: usize, tag: &str, length: usize| {
+        format!(
+            "HTTP/1.1 206 Partial Content\r\nETag: {tag}\r\nConnection: close\r\nContent-Range: bytes \
+             {first}-{last}/{SIZE}\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    match script(Ask { nth, first, live }) {
+        Reply::Part => {
+            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
+            stream.write_all(bytes).await
+        }
+        Reply::Status(status) => {
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await
+        }
+        Reply::Whole => {
+            let head = format!("HTTP/1.1 200 OK\r\n{common}Content-Length: {SIZE}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(&seen.file).await
+        }
+        Reply::Lie => {
+            let (first, last) = (first + 1, last + 1);
+            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
+            stream.write_all(bytes).await
+        }
+        Reply::Short => {
+            let half = bytes.len() / 2;
+            let head = part(first, first + half - 1, seen.tag, half);
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(&bytes[..half]).await
+        }
+        Reply::Changed => {
+            stream.write_all(part(first, last, "\"v2\"", bytes.len()).as_bytes()).await?;
+            stream.write_all(&vec![0; bytes.len()]).await
+        }
+        Reply::Silence => std::future::pending().await,
+        Reply::Cut(after) => {
+            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
+            stream.write_all(&bytes[..after]).await?;
+            stream.flush().await
+        }
+    }
+}
+
+async fn whole(stream: &mut TcpStream, seen: &Seen, common: &str) -> std::io::Result<()> {
+    let head = format!("HTTP/1.1 200 OK\r\n{common}Content-Length: {SIZE}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&seen.file[..GATED]).await?;
+    seen.gate.acquire().await.unwrap().forget();
+    stream.write_all(&seen.file[GATED..]).await
+}
+
+fn several(parallel_ranges: usize) -> FetchSettings {
+    FetchSettings { parallel_ranges, max_bytes: 1 << 30, ..settings() }
+}
+
+/// Reads a file to its end; what came, and how it ended.
+async fn read(fetcher: &Fetcher, origin: &Several) -> (Vec<u8>, Result<(), FetchError>) {
+    let (url, headers) = (origin.url(), SourceHeaders::none());
+    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, &headers);
+    let mut bytes = Vec::new();
+    let mut gated = true;
+    loop {
+        if gated && bytes.len() >= GATED {
+            // The piece on the side comes first: which of two is faster is not what is tested.
+            spread.settle().await;
+            origin.seen.gate.add_permits(1);
+            gated = false;
+        }
+        match spread.chunk().await {
+            Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+            Ok(None) => return (bytes, Ok(())),
+            Err(fault) => return (bytes, Err(fault)),
+        }
+    }
+}
+
+async fn whole_file(fetcher: &Fetcher, origin: &Several) {
+    let (bytes, end) = read(fetcher, origin).await;
+    assert_eq!(end, Ok(()));
+    assert!(bytes == origin.seen.file, "{} bytes, others than the file has", bytes.len());
+}
+
+/// Where the pieces begin and end that a transfer without trouble asks for.
+fn pieces() -> Vec<(usize, usize)> {
+    let begins = (2..8).map(|n| n * PIECE);
+    begins.map(|first| (first, (first + PIECE).min(SIZE) - 1)).collect()
+}
+
+#[tokio::test]
+async fn a_large_file_comes_over_several_connections_and_in_order() {
+    assert_eq!(PIECE as u64, SEGMENT);
+    let origin = Several::start(|_| Reply::Part).await;
+    whole_file(&fetcher(several(4)), &origin).await;
+    let mut asked = origin.parts();
+    asked.sort_unstable();
+    assert_eq!(asked, pieces(), "each byte is asked for once");
+    let parts = origin.seen.parts.lock().unwrap();
+    assert!(parts.iter().all(|(_, _, condition)| condition == "\"v1\""), "{parts:?}");
+    let most = origin.seen.most.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&most), "{most} connections at once");
+}
+
+#[tokio::test]
+async fn one_connection_is_the_rule() {
+    let origin = Several::start(|_| Reply::Part).await;
+    whole_file(&fetcher(several(1)), &origin).await;
+    // A place at the host is not taken from others, and the last one never.
+    let polite = FetchSettings { per_host: 1, ..several(4) };
+    whole_file(&fetcher(polite), &origin).await;
+    let large = FetchSettings { parallel_from: SIZE as u64 + 1, ..several(4) };
+    whole_file(&fetcher(large), &origin).await;
+    assert_eq!(origin.parts(), []);
+    let weak = Several::tagged("W/\"v1\"", |_| Reply::Part).await;
+    whole_file(&fetcher(several(4)), &weak).await;
+    assert_eq!(weak.parts(), [], "without a strong validator no two answers are put together");
+}
+
+/// Before the first answer is let go, whatever the piece on the side is costs nothing.
+#[tokio::test]
+async fn an_origin_that_mishandles_or_refuses_the_first_piece_is_left_alone_and_remembered() {
+    for reply in [
+        Reply::Whole,
+        Reply::Lie,
+        Reply::Short,
+        Reply::Changed,
+        Reply::Cut(1_000),
+        Reply::Status("403 Forbidden"),
+        Reply::Status("429 Too Many Requests"),
+        Reply::Status("503 Busy"),
+        Reply::Status("416 Range Not Satisfiable"),
+        Reply::Status("302 Found"),
+    ] {
+        let origin = Several::start(move |_| reply).await;
+        let fetcher = fetcher(several(4));
+        whole_file(&fetcher, &origin).await;
+        assert_eq!(origin.parts().len(), 1, "{reply:?}");
+        whole_file(&fetcher, &origin).await;
+        // One that has another version now has done nothing wrong.
+        let again = usize::from(matches!(reply, Reply::Changed));
+        assert_eq!(origin.parts().len(), 1 + again, "{reply:?}: remembered");
+    }
+}
+
+#[tokio::test]
+async fn a_piece_that_is_not_there_in_time_is_given_up() {
+    let origin = Several::start(|_| Reply::Silence).await;
+    origin.seen.gate.add_permits(1);
+    let (url, headers) = (origin.url(), SourceHeaders::none());
+    let fetcher = fetcher(several(4));
+    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, &headers);
+    let mut bytes = Vec::new();
+    while let Some(piece) = spread.chunk().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    assert!(bytes == origin.seen.file);
+    assert_eq!(origin.parts().len(), 1);
+}
+
+#[tokio::test]
+async fn an_origin_that_takes_two_connections_is_not_pressed() {
+    let busy = |ask: Ask| if ask.live > 2 { Reply::Status("503 Busy") } else { Reply::Part };
+    let origin = Several::start(busy).await;
+    let fetcher = fetcher(several(4));
+    whole_file(&fetcher, &origin).await;
+    let first = origin.parts();
+    let refused = first.len() - pieces().len();
+    assert!(refused <= 3, "{first:?}");
+    whole_file(&fetcher, &origin).await;
+    let second = origin.parts().len() - first.len();
+    assert!(refused == 0 || second < first.len(), "{second}: it is asked for less the next time");
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_asked_for_again_and_nothing_else() {
+    let cut = |ask: Ask| if ask.nth == 2 { Reply::Cut(1_000_000) } else { Reply::Part };
+    let origin = Several::start(cut).await;
+    whole_file(&fetcher(several(2)), &origin).await;
+    let parts = origin.parts();
+    let cut = parts[2];
+    let (rest, _) = *parts.iter().find(|part| part.0 > cut.0 && part.1 == cut.1).unwrap();
+    assert!(rest <= cut.0 + 1_000_000, "{parts:?}");
+    let asked: usize = parts.iter().map(|(first, last)| last - first + 1).sum();
+    assert!(asked < SIZE, "no more than the rest of one piece was asked for twice: {parts:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_changes_in_the_middle_ends_the_attempt_and_is_never_mixed() {
+    for reply in [Reply::Changed, Reply::Lie, Reply::Whole, Reply::Short] {
+        let origin =
+            Several::start(move |ask| if ask.nth == 3 { reply } else { Reply::Part }).await;
+        let (bytes, end) = read(&fetcher(several(3)), &origin).await;
+        let fault = end.unwrap_err();
+        assert_eq!(fault.retry, Retry::Backoff, "{reply:?}: the next attempt finds out more");
+        let failed = origin.parts()[3].0;
+        assert_eq!(bytes.len(), failed, "{reply:?}: what came before is used");
+        assert!(bytes == origin.seen.file[..failed], "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_expires_in_the_middle_asks_for_another() {
+    let expired = |ask: Ask| match ask.first {
+        first if first < 4 * PIECE => Reply::Part,
+        _ => Reply::Status("403 Forbidden"),
+    };
+    let origin = Several::start(expired).await;
+    let (bytes, end) = read(&fetcher(several(2)), &origin).await;
+    assert_eq!(end.unwrap_err().retry, Retry::AnotherUrl);
+    assert!(bytes == origin.seen.file[..4 * PIECE]);
+}
+
+/// Each connection is guarded: a name that moves to a forbidden address in the middle of a file gets
+/// no connection there.
+#[tokio::test]
+async fn every_connection_passes_the_firewall() {
+    let origin = Several::start(|_| Reply::Part).await;
+    let resolver = Written::default()
+        .answer("moves.example", &["127.0.0.1"])
+        .answer("moves.example", &["169.254.169.254"]);
+    let (fetcher, resolver) = fetcher_with(several(4), resolver);
+    let url = SourceUrl::new(format!("http://moves.example:{}/v.mp4", origin.at.port()));
+    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+    let mut bytes = spread.chunk().await.unwrap().unwrap().to_vec();
+    spread.settle().await;
+    origin.seen.gate.add_permits(1);
+    while let Some(piece) = spread.chunk().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    assert!(bytes == origin.seen.file);
+    assert_eq!(resolver.asked().len(), 2, "the second connection looked again");
+    assert_eq!(origin.parts(), [], "and was not made");
+}
