@@ -2,7 +2,7 @@
 //!
 //! Every verb is one transaction. A verb that changes something returns after the change is on
 //! stable storage: an answer is an acknowledgement. No SQL and no transaction crosses this seam;
-//! the two backends ([`memory`], [`sqlite`]) pass one conformance suite, with
+//! the backends ([`memory`], [`sqlite`], [`postgres`]) pass one conformance suite, with
 //! [`crate::domain::job::apply`] as its oracle.
 //!
 //! The verbs take the time as a parameter; none reads a clock.
@@ -27,6 +27,7 @@ use crate::domain::time::Timestamp;
 
 mod desk;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -67,6 +68,15 @@ pub enum StoreError {
         "the database has schema version {found}, newer than {known}, which this program knows; start the newer program"
     )]
     Newer { found: u32, known: u32 },
+    /// Written by an older version of Haulage, or by none yet, and nobody migrates it unasked.
+    #[error(
+        "the database has schema version {found}, older than {known}, which this program needs; run `haulage migrate`"
+    )]
+    Unmigrated { found: u32, known: u32 },
+    /// The engine was lost while it was to make a change durable: nobody knows whether the change
+    /// happened. Reading again shows it.
+    #[error("the store was lost in the middle of a change, which may have happened: {0}")]
+    Unknown(String),
     /// A row does not make sense: damage, or a foreign hand.
     #[error("the store holds an unreadable row: {0}")]
     Corrupt(String),

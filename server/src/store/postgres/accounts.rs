@@ -1,0 +1,81 @@
+//! Accounts and access keys.
+
+use deadpool_postgres::Client;
+
+use super::failure::Failure;
+use super::link::{Write, execute, first_row, rows};
+use super::{row, sql};
+use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::time::Timestamp;
+
+pub(super) async fn create(
+    write: &Write<'_>,
+    name: &str,
+    operator: bool,
+    now: Timestamp,
+) -> Result<Option<Account>, Failure> {
+    let made = first_row(&write.db, sql::ACCOUNT_CREATE, &[&name, &now.0, &operator]).await?;
+    let Some(made) = made else { return Ok(None) };
+    Ok(Some(Account {
+        id: AccountId(row::get(&made, 0)?),
+        name: name.to_owned(),
+        enabled: true,
+        operator,
+        created: now,
+    }))
+}
+
+pub(super) async fn set_enabled(
+    write: &Write<'_>,
+    name: &str,
+    enabled: bool,
+) -> Result<bool, Failure> {
+    let name = row::text(name);
+    Ok(execute(&write.db, sql::ACCOUNT_SET_ENABLED, &[&name, &enabled]).await? > 0)
+}
+
+pub(super) async fn list(db: &Client) -> Result<Vec<Account>, Failure> {
+    let found = rows(db, sql::ACCOUNT_LIST, &[]).await?;
+    found.iter().map(|found| row::account(found, 0)).collect()
+}
+
+pub(super) async fn create_key(write: &Write<'_>, key: &AccessKey) -> Result<bool, Failure> {
+    let enabled = key.status == KeyStatus::Enabled;
+    let (id, created) = (row::text(&key.id), key.created.0);
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&id, &key.account.0, &key.sealed_secret, &enabled, &created];
+    Ok(execute(&write.db, sql::KEY_CREATE, &values).await? > 0)
+}
+
+pub(super) async fn list_keys(
+    db: &Client,
+    account: Option<AccountId>,
+) -> Result<Vec<AccessKey>, Failure> {
+    let account = account.map(|account| account.0);
+    let found = rows(db, sql::KEY_LIST, &[&account]).await?;
+    found.iter().map(row::access_key).collect()
+}
+
+pub(super) async fn set_key_status(
+    write: &Write<'_>,
+    id: &str,
+    status: Option<KeyStatus>,
+) -> Result<bool, Failure> {
+    let id = row::text(id);
+    let changed = match status {
+        Some(status) => {
+            let enabled = status == KeyStatus::Enabled;
+            execute(&write.db, sql::KEY_SET_ENABLED, &[&id, &enabled]).await?
+        }
+        None => execute(&write.db, sql::KEY_DELETE, &[&id]).await?,
+    };
+    Ok(changed > 0)
+}
+
+pub(super) async fn find_key(
+    db: &Client,
+    id: &str,
+) -> Result<Option<(AccessKey, Account)>, Failure> {
+    let found = first_row(db, sql::KEY_FIND, &[&row::text(id)]).await?;
+    found.map(|found| Ok((row::access_key(&found)?, row::account(&found, 5)?))).transpose()
+}

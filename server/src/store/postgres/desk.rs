@@ -1,0 +1,104 @@
+//! Attempts, tallies and console sessions.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use deadpool_postgres::Client;
+use futures_util::FutureExt;
+
+use super::failure::Failure;
+use super::link::{Write, execute, first_row, rows};
+use super::{PostgresStore, queries, row, sql};
+use crate::domain::account::AccountId;
+use crate::domain::attempt::Attempt;
+use crate::domain::id::Key;
+use crate::domain::time::Timestamp;
+use crate::store::{
+    AccountQueue, ConsoleSession, Desk, QUEUES_LIMIT, SESSIONS_KEPT, StoreResult, TALLIES_LIMIT,
+    Tally,
+};
+
+#[async_trait]
+impl Desk for PostgresStore {
+    async fn job_attempts(&self, keys: &[Key]) -> StoreResult<Vec<(Key, Vec<Attempt>)>> {
+        let keys = queries::distinct(keys);
+        self.link.read(keys, |db, keys| attempts(db, keys).boxed()).await
+    }
+
+    async fn queues(&self) -> StoreResult<Vec<AccountQueue>> {
+        self.link.read((), |db, ()| queues(db).boxed()).await
+    }
+
+    async fn tallies(
+        &self,
+        account: Option<AccountId>,
+        since: Timestamp,
+    ) -> StoreResult<Vec<Tally>> {
+        let asked = (account, since);
+        self.link.read(asked, |db, (account, since)| tallies(db, *account, *since).boxed()).await
+    }
+
+    async fn session_open(&self, session: ConsoleSession) -> StoreResult<()> {
+        self.link.write(session, |write, session| open(write, session).boxed()).await
+    }
+
+    async fn session_find(
+        &self,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> StoreResult<Option<ConsoleSession>> {
+        self.link.read((*hash, now), |db, (hash, now)| find(db, hash, *now).boxed()).await
+    }
+
+    async fn session_close(&self, hash: &[u8; 32]) -> StoreResult<bool> {
+        self.link.write(*hash, |write, hash| close(write, hash).boxed()).await
+    }
+}
+
+async fn attempts(db: &Client, keys: &[Key]) -> Result<Vec<(Key, Vec<Attempt>)>, Failure> {
+    let mut known: BTreeMap<Key, Vec<Attempt>> = BTreeMap::new();
+    for found in &rows(db, sql::ATTEMPTS, &[&queries::numbers(keys)]).await? {
+        let (key, attempt) = row::attempt(found)?;
+        known.entry(key).or_default().push(attempt);
+    }
+    Ok(keys.iter().filter_map(|key| known.remove(key).map(|told| (*key, told))).collect())
+}
+
+async fn queues(db: &Client) -> Result<Vec<AccountQueue>, Failure> {
+    let found = rows(db, sql::QUEUES, &[&row::count(QUEUES_LIMIT)]).await?;
+    found.iter().map(row::queue).collect()
+}
+
+async fn tallies(
+    db: &Client,
+    account: Option<AccountId>,
+    since: Timestamp,
+) -> Result<Vec<Tally>, Failure> {
+    let limit = row::count(TALLIES_LIMIT);
+    let newest_first = match account {
+        None => rows(db, sql::TALLIES, &[&since.0, &limit]).await?,
+        Some(account) => rows(db, sql::TALLIES_OF, &[&since.0, &limit, &account.0]).await?,
+    };
+    newest_first.iter().rev().map(row::tally).collect()
+}
+
+async fn open(write: &Write<'_>, session: &ConsoleSession) -> Result<(), Failure> {
+    let ConsoleSession { hash, access_key_id, created, expires } = session;
+    let (hash, key) = (&hash[..], row::text(access_key_id));
+    execute(&write.db, sql::CONSOLE_OPEN, &[&hash, &key, &created.0, &expires.0]).await?;
+    execute(&write.db, sql::CONSOLE_TRIM, &[&key, &row::count(SESSIONS_KEPT)]).await?;
+    Ok(())
+}
+
+async fn find(
+    db: &Client,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<ConsoleSession>, Failure> {
+    let found = first_row(db, sql::CONSOLE_FIND, &[&&hash[..], &now.0]).await?;
+    found.as_ref().map(row::session).transpose()
+}
+
+async fn close(write: &Write<'_>, hash: &[u8; 32]) -> Result<bool, Failure> {
+    Ok(execute(&write.db, sql::CONSOLE_CLOSE, &[&&hash[..]]).await? > 0)
+}
