@@ -73,6 +73,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
+/// The paths of a node that does not serve the API: what those who watch it ask for.
+pub fn watching_router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(api)
+}
+
 /// `/` is the API; a browser that asks for a page is shown the console.
 async fn root(State(api): State<Arc<Api>>, request: Request) -> Response {
     if gate::is_browser_visit(&request) {

@@ -24,6 +24,10 @@ pub struct Config {
     pub public_url: Option<String>,
     pub data_dir: PathBuf,
     pub database_url: Option<String>,
+    /// Connections to a PostgreSQL database.
+    pub database_connections: usize,
+    /// File of the master key; in the data directory when `None`.
+    pub master_key_file: Option<PathBuf>,
     pub storage_url: Option<String>,
     /// First account's key, when the operator chooses it.
     pub access_key_id: Option<String>,
@@ -55,7 +59,7 @@ pub struct Config {
     pub lease: Duration,
     /// Concurrent connections to one source host.
     pub per_host: usize,
-    /// Concurrent transfers of one account; 0 = no limit.
+    /// Concurrent transfers of one account, over all nodes; 0 = no limit.
     pub per_account: usize,
     /// Bytes a second that all transfers of this node may receive; 0 = no limit.
     pub bandwidth: u64,
@@ -104,6 +108,8 @@ impl Default for Config {
             public_url: None,
             data_dir: PathBuf::from("./haulage-data"),
             database_url: None,
+            database_connections: 16,
+            master_key_file: None,
             storage_url: None,
             access_key_id: None,
             access_key_secret: None,

@@ -122,7 +122,11 @@ settings! {
         data_dir (data_dir): path Open = "./haulage-data",
             "The embedded database, local objects, staging, credentials and keys.";
         database_url (database_url): store_url Url = "",
-            "The database; `sqlite://<data dir>/haulage.db` when not set.";
+            "The database: `sqlite://FILE`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE` for several nodes (docs/operations.md); `sqlite://<data dir>/haulage.db` when not set.";
+        database_connections (database_connections): count Open = "16",
+            "Connections of this node to a PostgreSQL database, beside one that listens; at least 3.";
+        master_key_file (master_key_file): optional_path Open = "",
+            "File of the master key, which all nodes of an installation must have the same; `<data dir>/master.key` when not set. It is made when it is not there.";
         storage_url (storage_url): store_url Url = "",
             "The object store; `file://<data dir>/objects` when not set.";
         min_free (min_free): size Open = "64MiB",
@@ -186,7 +190,7 @@ settings! {
         per_host (per_host): count Open = "8",
             "Concurrent connections to one source host, per node.";
         per_account (per_account): limit Open = "none",
-            "Concurrent transfers of one account, per node; 0 = no limit.";
+            "Concurrent transfers of one account, over all nodes; 0 = no limit.";
         bandwidth (bandwidth): rate Open = "none",
             "Bytes a second that all transfers of this node may receive together; 0 = no limit.";
         account_bandwidth (account_bandwidth): rate Open = "none",

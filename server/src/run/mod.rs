@@ -2,7 +2,9 @@
 //! put together.
 
 pub mod backup;
+pub mod database;
 pub mod first_key;
+pub mod members;
 pub mod serve;
 pub mod stop;
 pub mod tasks;

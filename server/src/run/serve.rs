@@ -14,7 +14,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use wire::reply::{SettingInfo, StorageInfo};
 
+use super::database::{Database, Opened, open_vault};
 use super::first_key::{self, FirstKey, FirstKeyError};
+use super::members::{self, Roles};
 use super::stop::Stop;
 use super::tasks::Tasks;
 use crate::api::auth::Authenticator;
@@ -34,7 +36,6 @@ use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
 use crate::ops::{Answers, NodeFacts, Ops, Rules};
 use crate::probe::ProbeSettings;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process::Rate;
@@ -67,10 +68,12 @@ pub enum StartError {
     Listen { address: SocketAddr, error: io::Error },
     #[error("cannot open the master key: {0}")]
     MasterKey(io::Error),
-    #[error(
-        "this version serves SQLite databases only: HAULAGE_DATABASE_URL must begin with sqlite://"
-    )]
+    #[error("HAULAGE_DATABASE_URL must begin with sqlite:// or postgres://")]
     Database,
+    #[error(
+        "this node's master key is not the one of the database; give every node the same file with HAULAGE_MASTER_KEY_FILE"
+    )]
+    OtherMasterKey,
     #[error(
         "this version stores into local files only: HAULAGE_STORAGE_URL must begin with file://"
     )]
@@ -94,6 +97,8 @@ pub enum StartError {
 pub struct Node {
     base_url: String,
     address: SocketAddr,
+    /// New with each start.
+    node_id: String,
     first_key: Option<FirstKey>,
     store: Arc<dyn Store>,
     stop: Stop,
@@ -146,6 +151,9 @@ impl Node {
                 tracing::warn!("some tasks did not stop; their leases will end by themselves");
             }
         }
+        if let Err(error) = self.store.node_leave(&self.node_id).await {
+            tracing::warn!(%error, "cannot tell the other nodes that this one goes");
+        }
         if let Err(error) = self.store.close().await {
             tracing::error!(%error, "cannot close the store cleanly");
         }
@@ -170,9 +178,9 @@ impl Drop for Node {
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub async fn start(loaded: Loaded) -> Result<Node, StartError> {
+pub async fn start(loaded: Loaded, roles: Roles) -> Result<Node, StartError> {
     let program = std::env::current_exe().map_err(StartError::Threads)?;
-    launch(loaded.config, &loaded.in_force, program).await
+    launch(loaded.config, &loaded.in_force, program, roles).await
 }
 
 /// As [`start`], where this process is not the `haulage` program (tests): `program` is, and is
@@ -181,19 +189,18 @@ pub async fn start(loaded: Loaded) -> Result<Node, StartError> {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartError> {
-    launch(config, &[], program).await
+    launch(config, &[], program, Roles::ALL).await
 }
 
 async fn launch(
     config: Config,
     in_force: &[InForce],
     program: PathBuf,
+    roles: Roles,
 ) -> Result<Node, StartError> {
     let lock = take_data_dir(&config.data_dir)?;
-    let clock = Clock::System;
-    let vault = Vault::open(&config.data_dir).map_err(StartError::MasterKey)?;
-    let database = database_path(&config)?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await?);
+    let vault = open_vault(&config).map_err(StartError::MasterKey)?;
+    let Opened { store, clock, is_shared } = Database::of(&config)?.open(&config, &vault).await?;
     let first_key = first_key::ensure(store.as_ref(), &vault, &config, clock.now()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -205,10 +212,20 @@ async fn launch(
 
     let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
     let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
-    recover(store.as_ref(), &spool, &partial_limits(&config), clock.now()).await?;
+    recover(store.as_ref(), &spool, &partial_limits(&config), clock.now(), is_shared).await?;
 
-    let parts =
-        Parts { config: &config, in_force, clock, vault, store, spool, blobs, address, program };
+    let parts = Parts {
+        config: &config,
+        in_force,
+        clock,
+        vault,
+        store,
+        is_shared,
+        spool,
+        blobs,
+        address,
+        program,
+    };
     let (stop, tasks) = (Stop::new(), Tasks::new());
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(Board::new());
@@ -220,14 +237,24 @@ async fn launch(
     let shared = Shared { stop: on_stop, tasks: on_tasks, metrics, board, wake, receiving };
     let api = Arc::new(parts.api(&shared, &base_url));
     let worker = Arc::new(parts.worker(&shared)?);
+    let node = members::record(address.to_string(), roles, &parts.clock);
+    let node_id = node.id.clone();
+    let (member, clock, on_stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
+    let every = config.lease / 3;
+    // Not one of those whose end a stop waits for: it tells of the stop.
+    Tasks::new().spawn("member", async move {
+        members::beat(member.as_ref(), node, clock, every, on_stop).await;
+    });
 
     let transfers = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("transfers")
         .build()
         .map_err(StartError::Threads)?;
-    start_worker(&worker, &tasks, &transfers);
-    let router = api::router(api);
+    if roles.worker {
+        start_worker(&worker, &tasks, &transfers);
+    }
+    let router = if roles.api { api::router(api) } else { api::watching_router(api) };
     let accept =
         api::listen::accept(listener, router, config.connections, tasks.clone(), stop.clone());
     tasks.spawn("accept", accept);
@@ -236,6 +263,7 @@ async fn launch(
     Ok(Node {
         base_url,
         address,
+        node_id,
         first_key,
         store,
         stop,
@@ -282,6 +310,8 @@ struct Parts<'a> {
     clock: Clock,
     vault: Vault,
     store: Arc<dyn Store>,
+    /// Whether other nodes work on the store too.
+    is_shared: bool,
     spool: Spool,
     blobs: Arc<dyn Blobs>,
     address: SocketAddr,
@@ -338,7 +368,11 @@ impl Parts<'_> {
             ops,
             store: self.store.clone(),
             auth: Authenticator::new(self.store.clone(), self.vault.clone()),
-            throttle: Throttle::new(config.qps.clone()),
+            throttle: if self.is_shared {
+                Throttle::shared(config.qps.clone(), self.store.clone())
+            } else {
+                Throttle::new(config.qps.clone())
+            },
             media: MediaDeps {
                 store: self.store.clone(),
                 blobs: self.blobs.clone(),
@@ -480,16 +514,18 @@ fn partial_limits(config: &Config) -> PartialLimits {
 }
 
 /// Clears what a kill left: leases of the process that died, and the unfinished files that no job
-/// can continue. Right because the lock says that no other process works on this store.
+/// can continue. Right because the lock says that no other process works in this data directory.
 async fn recover(
     store: &dyn Store,
     spool: &Spool,
     limits: &PartialLimits,
     now: Timestamp,
+    is_shared: bool,
 ) -> Result<(), StartError> {
     const BATCH: usize = 1_000;
     let mut ended = 0;
-    loop {
+    // On a shared database other nodes work; leases of a node that died end by their time.
+    while !is_shared {
         match store.job_expire(now, BATCH, true).await? {
             0 => break,
             some => ended += some,

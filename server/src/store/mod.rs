@@ -36,8 +36,8 @@ mod day;
 mod nonces;
 
 pub use self::desk::{
-    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, QUEUES_LIMIT, SESSIONS_KEPT,
-    TALLIES_KEPT, TALLIES_LIMIT, Tally,
+    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, NODES_KEPT, NODES_LIMIT,
+    NodeRecord, QUEUES_LIMIT, SESSIONS_KEPT, TALLIES_KEPT, TALLIES_LIMIT, Tally,
 };
 
 /// Most records that one query by URL returns (contract §9.2).
@@ -342,6 +342,15 @@ pub struct Nonce<'a> {
     pub now: Timestamp,
 }
 
+/// What [`Store::rate_take`] allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateGrant {
+    /// Calls; 0 when the second is full.
+    pub calls: u32,
+    /// Milliseconds until there is room, when there is none.
+    pub retry_after_ms: u64,
+}
+
 /// Counts for metrics, readiness and the operator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
@@ -497,6 +506,24 @@ pub trait Store: Desk {
     /// cancelled jobs past their retention with their attempts; returns how many rows went, not
     /// counting attempts.
     async fn purge(&self, retention: Retention) -> StoreResult<usize>;
+
+    /// Asks for `wanted` calls of an account's operation, of which no second may see more than
+    /// `limit` over all nodes. `None` where there is one node alone: it counts by itself.
+    async fn rate_take(
+        &self,
+        _account: AccountId,
+        _operation: &str,
+        _limit: u32,
+        _wanted: u32,
+    ) -> StoreResult<Option<RateGrant>> {
+        Ok(None)
+    }
+
+    /// Ready when another node may have submitted jobs: a hint, and no more. Never ready where there
+    /// is one node alone.
+    async fn woken(&self) {
+        std::future::pending().await
+    }
 
     /// Flushes and closes; later verbs answer [`StoreError::Closed`].
     async fn close(&self) -> StoreResult<()>;

@@ -79,3 +79,13 @@ pub(super) async fn find_key(
     let found = first_row(db, sql::KEY_FIND, &[&row::text(id)]).await?;
     found.map(|found| Ok((row::access_key(&found)?, row::account(&found, 5)?))).transpose()
 }
+
+pub(super) async fn keep_master_key(
+    write: &Write<'_>,
+    fingerprint: &[u8; 32],
+) -> Result<bool, Failure> {
+    execute(&write.db, sql::MASTER_KEY_KEEP, &[&&fingerprint[..]]).await?;
+    let kept = first_row(&write.db, sql::MASTER_KEY_FIND, &[]).await?;
+    let kept: Option<Vec<u8>> = kept.map(|kept| row::get(&kept, 0)).transpose()?;
+    Ok(kept.is_some_and(|kept| kept == fingerprint))
+}

@@ -1,7 +1,7 @@
 //! Cancelling what is pending: one statement locks it, in the order of keys, and changes it; what it
 //! did not change is looked at after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::Failure;
 use super::link::{Write, rows};
@@ -34,21 +34,23 @@ async fn cancel_keys(
     let mut sorted: Vec<i64> = keys.iter().map(|key| key.0).collect();
     sorted.sort_unstable();
     let found = rows(&write.db, sql::CANCEL, &[&sorted, &account.0, &now.0]).await?;
-    let mut verdicts: BTreeMap<i64, CancelVerdict> = BTreeMap::new();
+    let mut canceled: BTreeSet<Key> = BTreeSet::new();
     for found in &found {
-        let key: i64 = row::get(found, 0)?;
         count(write, account, now, Timestamp(row::get(found, 1)?));
-        verdicts.insert(key, CancelVerdict::Canceled(vec![Key(key)]));
+        canceled.insert(Key(row::get(found, 0)?));
     }
-    let others: Vec<i64> = sorted.into_iter().filter(|key| !verdicts.contains_key(key)).collect();
-    if !others.is_empty() {
-        for found in &rows(&write.db, sql::STATES_OF, &[&others, &account.0]).await? {
-            let key: i64 = row::get(found, 0)?;
-            let state = row::state_kind(row::get(found, 1)?)?;
-            verdicts.insert(key, CancelVerdict::NotPending(Key(key), state));
+    let mut states: BTreeMap<Key, StateKind> = BTreeMap::new();
+    if canceled.len() < keys.len() {
+        for found in &rows(&write.db, sql::STATES_OF, &[&sorted, &account.0]).await? {
+            states.insert(Key(row::get(found, 0)?), row::state_kind(row::get(found, 1)?)?);
         }
     }
-    let verdict = |key: &Key| verdicts.get(&key.0).cloned().unwrap_or(CancelVerdict::NotExist);
+    // Who names a key twice is told the second time what the first has made of it.
+    let verdict = |key: &Key| match states.get(key) {
+        _ if canceled.remove(key) => CancelVerdict::Canceled(vec![*key]),
+        Some(state) => CancelVerdict::NotPending(*key, *state),
+        None => CancelVerdict::NotExist,
+    };
     Ok(keys.iter().map(verdict).collect())
 }
 
@@ -58,8 +60,18 @@ async fn cancel_urls(
     urls: &[SourceUrl],
     now: Timestamp,
 ) -> Result<Vec<CancelVerdict>, Failure> {
-    let hashes: Vec<i64> = urls.iter().map(SourceUrl::hash64).collect();
-    let texts: Vec<_> = urls.iter().map(|url| row::text(url.expose())).collect();
+    let mut distinct: Vec<&SourceUrl> = Vec::with_capacity(urls.len());
+    // For each input its URL's place, and whether it is the first to name it.
+    let mut places: Vec<(usize, bool)> = Vec::with_capacity(urls.len());
+    for url in urls {
+        let before = distinct.iter().position(|known| *known == url);
+        places.push((before.unwrap_or(distinct.len()), before.is_none()));
+        if before.is_none() {
+            distinct.push(url);
+        }
+    }
+    let hashes: Vec<i64> = distinct.iter().map(|url| url.hash64()).collect();
+    let texts: Vec<_> = distinct.iter().map(|url| row::text(url.expose())).collect();
     let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
         [&account.0, &hashes, &texts, &now.0];
     let mut canceled: BTreeMap<i64, Vec<Key>> = BTreeMap::new();
@@ -67,22 +79,26 @@ async fn cancel_urls(
         count(write, account, now, Timestamp(row::get(found, 1)?));
         canceled.entry(row::get(found, 2)?).or_default().push(Key(row::get(found, 0)?));
     }
-    let mut verdicts: BTreeMap<i64, CancelVerdict> = BTreeMap::new();
+    let mut newest: BTreeMap<i64, (Key, StateKind)> = BTreeMap::new();
     if canceled.len() < urls.len() {
         for found in &rows(&write.db, sql::NEWEST_OF_URLS, &values[..3]).await? {
-            let (key, state) = (Key(row::get(found, 1)?), row::state_kind(row::get(found, 2)?)?);
-            verdicts.insert(row::get(found, 0)?, CancelVerdict::NotPending(key, state));
+            let told = (Key(row::get(found, 1)?), row::state_kind(row::get(found, 2)?)?);
+            newest.insert(row::get(found, 0)?, told);
         }
     }
-    for (place, mut keys) in canceled {
-        keys.sort_unstable();
-        verdicts.insert(place, CancelVerdict::Canceled(keys));
-    }
-    let verdict = |at: usize| {
-        let place = row::count(at + 1);
-        verdicts.get(&place).cloned().unwrap_or(CancelVerdict::NotExist)
+    let verdict = |(place, is_first): (usize, bool)| {
+        let place = row::count(place + 1);
+        match (canceled.get(&place), newest.get(&place)) {
+            (Some(keys), _) if is_first => {
+                let mut keys = keys.clone();
+                keys.sort_unstable();
+                CancelVerdict::Canceled(keys)
+            }
+            (_, Some((key, state))) => CancelVerdict::NotPending(*key, *state),
+            (_, None) => CancelVerdict::NotExist,
+        }
     };
-    Ok((0..urls.len()).map(verdict).collect())
+    Ok(places.into_iter().map(verdict).collect())
 }
 
 fn count(write: &mut Write<'_>, account: AccountId, now: Timestamp, created: Timestamp) {

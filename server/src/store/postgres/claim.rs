@@ -76,7 +76,8 @@ async fn seats(
             break;
         }
         let found = rows(&write.db, sql::READY_ACCOUNTS, &[&after, &up_to, &now, &limit]).await?;
-        let mut stretch = found.iter().map(|row| row::get(row, 0)).collect::<Result<Vec<i64>, _>>()?;
+        let mut stretch =
+            found.iter().map(|row| row::get(row, 0)).collect::<Result<Vec<i64>, _>>()?;
         stretch.sort_unstable();
         accounts.extend(stretch);
     }
@@ -104,8 +105,7 @@ async fn serve(
     let accounts: Vec<i64> = seats.iter().map(|seat| seat.account).collect();
     let rooms: Vec<i64> = seats.iter().map(|seat| seat.room.min(rounds)).collect();
     let until = request.now + request.lease;
-    let found =
-        rows(&write.db, sql::CLAIM, &[&accounts, &rooms, &request.now.0, &until.0]).await?;
+    let found = rows(&write.db, sql::CLAIM, &[&accounts, &rooms, &request.now.0, &until.0]).await?;
     let mut served = Vec::with_capacity(found.len());
     for found in &found {
         let job = row::job(found)?;

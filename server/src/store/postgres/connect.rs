@@ -7,9 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -38,13 +36,23 @@ const WAIT: Duration = Duration::from_secs(10);
 /// A statement that takes longer than its time is ended by the server; a transaction that is left
 /// alone (its node is paused) gives up its locks. What commits must be on stable storage, so a server
 /// that does not wait for that by default is told to. Statistics of a queue are always old, and the
-/// plans that bitmaps, sorts and whole scans are good for are never the right ones here.
-const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '20s'; \
+/// plans that bitmaps and whole scans are good for are never the right ones here.
+pub(super) const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '20s'; \
     SET idle_in_transaction_session_timeout = '10s'; \
     SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-    SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+    SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Those of sessions that only read: where rows come in the order of an index, they come by it.
+pub(super) const READER: &str = "SET enable_sort = off; SET enable_incremental_sort = off";
+
+/// What a pool's sessions do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Duty {
+    Write,
+    Read,
+}
 
 /// Where the database is, and how it is spoken to.
 #[derive(Clone)]
@@ -81,11 +89,8 @@ impl Place {
                 _ => kept.push(pair),
             }
         }
-        let rest = if kept.is_empty() {
-            base.to_owned()
-        } else {
-            format!("{base}?{}", kept.join("&"))
-        };
+        let rest =
+            if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
         let mut config = Config::from_str(&rest).map_err(|_| {
             unusable(
                 "it is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, or has an option that is not known; special characters are to be percent-encoded",
@@ -128,14 +133,20 @@ impl Place {
         format!("{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
     }
 
-    pub(super) fn pool(&self, size: usize) -> StoreResult<Pool> {
+    pub(super) fn pool(&self, size: usize, duty: Duty) -> StoreResult<Pool> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match &self.tls {
             None => Manager::from_config(self.config.clone(), NoTls, config),
             Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), config),
         };
-        let settings = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        let settings = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move {
+                client.batch_execute(SESSION).await.map_err(HookError::Backend)?;
+                match duty {
+                    Duty::Write => Ok(()),
+                    Duty::Read => client.batch_execute(READER).await.map_err(HookError::Backend),
+                }
+            })
         });
         let pool = Pool::builder(manager)
             .max_size(size)
@@ -171,8 +182,7 @@ impl Place {
     }
 }
 
-type TlsStream =
-    <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
+type TlsStream = <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
 
 /// What moves a connection's bytes; see [`super::listen`].
 pub(super) enum Driver {
@@ -284,8 +294,7 @@ const SETTINGS: &str = "SELECT current_setting('server_version_num')::INTEGER, \
 
 /// Judges the server: an error for what cannot work, warnings for what breaks promises.
 pub(super) async fn inspect(client: &Client) -> StoreResult<Server> {
-    let failed =
-        |error: tokio_postgres::Error| StoreError::Engine(describe(&error));
+    let failed = |error: tokio_postgres::Error| StoreError::Engine(describe(&error));
     let found = client.query_one(SETTINGS, &[]).await.map_err(failed)?;
     let number: i32 = found.try_get(0).map_err(failed)?;
     let text = |at: usize| found.try_get::<_, String>(at).map_err(failed);
@@ -338,7 +347,7 @@ mod tests {
     #[test]
     fn a_url_says_where_and_a_complaint_never_repeats_it() {
         let place = Place::parse("postgres://me:p%40ss@a.example:6432,b.example/jobs").unwrap();
-        assert_eq!(place.shown(), "a.example:6432,b.example:6432/jobs");
+        assert_eq!(place.shown(), "a.example:6432,b.example:5432/jobs");
         for bad in [
             "postgres://me:SECRET@h:notaport/db",
             "postgres://me:SEC?RET@h/db",

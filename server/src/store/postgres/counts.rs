@@ -105,12 +105,8 @@ impl Counts {
             bytes.push(row::count(sums.bytes));
             millis.push(row::count(sums.millis));
         }
-        execute(
-            db,
-            sql::TALLY_ADD,
-            &[&minutes, &accounts, &kinds, &codes, &jobs, &bytes, &millis],
-        )
-        .await?;
+        execute(db, sql::TALLY_ADD, &[&minutes, &accounts, &kinds, &codes, &jobs, &bytes, &millis])
+            .await?;
         Ok(())
     }
 }

@@ -14,8 +14,8 @@ use crate::domain::attempt::Attempt;
 use crate::domain::id::Key;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AccountQueue, ConsoleSession, Desk, QUEUES_LIMIT, SESSIONS_KEPT, StoreResult, TALLIES_LIMIT,
-    Tally,
+    AccountQueue, ConsoleSession, Desk, NODES_LIMIT, NodeRecord, QUEUES_LIMIT, SESSIONS_KEPT,
+    StoreResult, TALLIES_LIMIT, Tally,
 };
 
 #[async_trait]
@@ -52,6 +52,18 @@ impl Desk for PostgresStore {
 
     async fn session_close(&self, hash: &[u8; 32]) -> StoreResult<bool> {
         self.link.write(*hash, |write, hash| close(write, hash).boxed()).await
+    }
+
+    async fn node_beat(&self, node: &NodeRecord) -> StoreResult<()> {
+        self.link.write(node.clone(), |write, node| node_beat(write, node).boxed()).await
+    }
+
+    async fn node_leave(&self, id: &str) -> StoreResult<()> {
+        self.link.write(id.to_owned(), |write, id| node_leave(write, id).boxed()).await
+    }
+
+    async fn nodes(&self, since: Timestamp) -> StoreResult<Vec<NodeRecord>> {
+        self.link.read(since, |db, since| nodes(db, *since).boxed()).await
     }
 }
 
@@ -95,10 +107,29 @@ async fn find(
     hash: &[u8; 32],
     now: Timestamp,
 ) -> Result<Option<ConsoleSession>, Failure> {
-    let found = first_row(db, sql::CONSOLE_FIND, &[&&hash[..], &now.0]).await?;
-    found.as_ref().map(row::session).transpose()
+    let found = first_row(db, sql::CONSOLE_FIND, &[&&hash[..]]).await?;
+    let found = found.as_ref().map(row::session).transpose()?;
+    Ok(found.filter(|session| session.expires > now))
 }
 
 async fn close(write: &Write<'_>, hash: &[u8; 32]) -> Result<bool, Failure> {
     Ok(execute(&write.db, sql::CONSOLE_CLOSE, &[&&hash[..]]).await? > 0)
+}
+
+async fn node_beat(write: &Write<'_>, node: &NodeRecord) -> Result<(), Failure> {
+    let NodeRecord { id, address, roles, version, started, seen, draining } = node;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+        [id, address, roles, version, &started.0, &seen.0, draining];
+    execute(&write.db, sql::NODE_BEAT, &values).await?;
+    Ok(())
+}
+
+async fn node_leave(write: &Write<'_>, id: &str) -> Result<(), Failure> {
+    execute(&write.db, sql::NODE_LEAVE, &[&id]).await?;
+    Ok(())
+}
+
+async fn nodes(db: &Client, since: Timestamp) -> Result<Vec<NodeRecord>, Failure> {
+    let found = rows(db, sql::NODES, &[&since.0, &row::count(NODES_LIMIT)]).await?;
+    found.iter().map(row::node).collect()
 }

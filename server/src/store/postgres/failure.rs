@@ -47,11 +47,9 @@ impl Failure {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Postgres(error) | Self::Pool(PoolError::Backend(error)) => error.code(),
-            Self::Pool(_)
-            | Self::Late
-            | Self::Unknown(_)
-            | Self::Corrupt(_)
-            | Self::Refused(_) => None,
+            Self::Pool(_) | Self::Late | Self::Unknown(_) | Self::Corrupt(_) | Self::Refused(_) => {
+                None
+            }
         }
     }
 
@@ -89,8 +87,7 @@ impl Failure {
             Self::Late | Self::Unknown(_) => true,
             // A statement that was cut short may have left an advisory lock behind.
             Self::Postgres(_) => {
-                self.remedy() == Remedy::Reconnect
-                    || self.code() == Some(&SqlState::QUERY_CANCELED)
+                self.remedy() == Remedy::Reconnect || self.code() == Some(&SqlState::QUERY_CANCELED)
             }
             Self::Pool(_) | Self::Corrupt(_) | Self::Refused(_) => false,
         }
@@ -100,9 +97,9 @@ impl Failure {
     pub(super) fn is_about_one(&self) -> bool {
         match self {
             Self::Refused(_) => true,
-            Self::Postgres(_) => self
-                .code()
-                .is_some_and(|code| matches!(&code.code()[..2], "22" | "23" | "54")),
+            Self::Postgres(_) => {
+                self.code().is_some_and(|code| matches!(&code.code()[..2], "22" | "23" | "54"))
+            }
             Self::Pool(_) | Self::Late | Self::Unknown(_) | Self::Corrupt(_) => false,
         }
     }

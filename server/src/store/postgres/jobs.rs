@@ -13,7 +13,7 @@ use crate::domain::job::{Job, Phase, StateKind, Token};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Beat, Claim, Counted, Finish, Outcome, Retention, TALLIES_KEPT, day, nonces,
+    Beat, Claim, Counted, Finish, NODES_KEPT, Outcome, Retention, TALLIES_KEPT, day, nonces,
 };
 
 /// Prolongs leases; the beats whose lease is gone.
@@ -108,8 +108,7 @@ pub(super) async fn retry_later(
     due: Timestamp,
     now: Timestamp,
 ) -> Result<Finish, Failure> {
-    let word =
-        Word { ending: Ending::PutOff, fault: Some(fault), size: None, now, due: Some(due) };
+    let word = Word { ending: Ending::PutOff, fault: Some(fault), size: None, now, due: Some(due) };
     let ended = end(write, sql::RETRY_LATER, claim, word, StateKind::Waiting).await?;
     if let Some(ended) = &ended {
         let what = Counted::PutOff(fault.class.code().to_owned());
@@ -251,5 +250,6 @@ pub(super) async fn purge(write: &Write<'_>, retention: &Retention) -> Result<us
         None => 0,
     };
     execute(db, sql::FORGET_QUOTAS, &[&day::number(*now)]).await?;
+    execute(db, sql::FORGET_NODES, &[&(*now - NODES_KEPT).0]).await?;
     Ok(usize::try_from(gone).unwrap_or(usize::MAX))
 }

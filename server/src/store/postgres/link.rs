@@ -46,8 +46,7 @@ pub(super) struct Write<'a> {
 pub(super) type WriteVerb<A, T> =
     for<'a, 'b> fn(&'a mut Write<'b>, &'a A) -> BoxFuture<'a, Result<T, Failure>>;
 /// A verb that only reads: each statement sees one moment.
-pub(super) type ReadVerb<A, T> =
-    for<'a> fn(&'a Client, &'a A) -> BoxFuture<'a, Result<T, Failure>>;
+pub(super) type ReadVerb<A, T> = for<'a> fn(&'a Client, &'a A) -> BoxFuture<'a, Result<T, Failure>>;
 
 /// The way to the database; clones share the connections.
 #[derive(Clone)]
@@ -87,11 +86,7 @@ impl Link {
     }
 
     /// As [`Self::write`], in the task that calls.
-    pub(super) async fn write_here<A, T>(
-        &self,
-        args: &A,
-        verb: WriteVerb<A, T>,
-    ) -> StoreResult<T>
+    pub(super) async fn write_here<A, T>(&self, args: &A, verb: WriteVerb<A, T>) -> StoreResult<T>
     where
         A: Send + Sync,
         T: Send,
@@ -127,13 +122,28 @@ impl Link {
         let reading = async move {
             let mut patience = Patience::new();
             loop {
-                match link.try_read(&args, verb).await {
+                match link.ask(&link.0.readers, &args, verb).await {
                     Err(failure) if patience.allows(&failure) => patience.wait().await,
                     ended => return ended.map_err(|failure| failure.to_store_error()),
                 }
             }
         };
         self.detached(reading).await
+    }
+
+    /// Runs one statement of its own that may change something of no lasting worth: it waits for
+    /// no disk, and if its answer is lost it may run twice.
+    pub(super) async fn touch<A, T>(&self, args: A, verb: ReadVerb<A, T>) -> StoreResult<T>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let link = self.clone();
+        let touching = async move {
+            let outcome = link.ask(&link.0.writers, &args, verb).await;
+            outcome.map_err(|failure| failure.to_store_error())
+        };
+        self.detached(touching).await
     }
 
     /// Starts a task that lives as long as the store.
@@ -190,12 +200,12 @@ impl Link {
         outcome
     }
 
-    async fn try_read<A, T>(&self, args: &A, verb: ReadVerb<A, T>) -> Result<T, Failure>
+    async fn ask<A, T>(&self, pool: &Pool, args: &A, verb: ReadVerb<A, T>) -> Result<T, Failure>
     where
         A: Send + Sync,
         T: Send,
     {
-        let client = self.0.readers.get().await?;
+        let client = pool.get().await?;
         let outcome = timeout(TRY_TIME, verb(&client, args)).await.unwrap_or(Err(Failure::Late));
         give_back(client, &outcome);
         outcome
@@ -209,11 +219,7 @@ fn give_back<T>(client: Client, outcome: &Result<T, Failure>) {
     }
 }
 
-async fn transact<A, T>(
-    client: &mut Client,
-    args: &A,
-    verb: WriteVerb<A, T>,
-) -> Result<T, Failure>
+async fn transact<A, T>(client: &mut Client, args: &A, verb: WriteVerb<A, T>) -> Result<T, Failure>
 where
     A: Send + Sync,
     T: Send,

@@ -28,6 +28,7 @@ mod submit;
 pub(super) mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -35,15 +36,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::batches::Batches;
 pub use self::connect::Server;
-use self::connect::Place;
+use self::connect::{Duty, Place};
 use self::jobs::Judge;
 use self::link::Link;
 use self::listen::Wake;
 use self::nonces::Use;
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, Retention, Stats, Store, StoreResult, Submission,
-    Submitted,
+    Nonce, NonceUse, Outcome, PageRequest, RateGrant, Retention, Stats, Store, StoreResult,
+    Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
@@ -57,6 +58,16 @@ use crate::door::clock::Followed;
 
 /// Fewest connections: two to write with, one to read.
 const LEAST_CONNECTIONS: usize = 3;
+
+/// A stored object that the database names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownObject {
+    pub key: Key,
+    pub location: String,
+    pub object_key: String,
+    /// Bytes.
+    pub size: u64,
+}
 
 /// What a look at a database shows.
 #[derive(Clone, Debug)]
@@ -102,7 +113,10 @@ impl PostgresStore {
         let place = Place::parse(url)?;
         let connections = connections.max(LEAST_CONNECTIONS);
         let readers = connections / 3;
-        let link = Link::new(place.pool(connections - readers)?, place.pool(readers)?);
+        let link = Link::new(
+            place.pool(connections - readers, Duty::Write)?,
+            place.pool(readers, Duty::Read)?,
+        );
         let (client, driver) = place.connect("haulage start").await?;
         link.spawn("store start", driver.run());
         let server = connect::inspect(&client).await?;
@@ -123,7 +137,11 @@ impl PostgresStore {
             server: Mutex::new(Some(server)),
             link,
         };
-        store.follow().await?;
+        follow(&store.link, &store.clock).await?;
+        store.link.spawn(
+            "store clock",
+            keep_following(store.link.clone(), store.clock.clone(), wake.stop.clone()),
+        );
         listen::start(&store.link, place, wake);
         Ok(store)
     }
@@ -157,6 +175,29 @@ impl PostgresStore {
         .await
     }
 
+    /// Keeps the fingerprint of the installation's master key; `false` when the database has
+    /// another.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn keep_master_key(&self, fingerprint: [u8; 32]) -> StoreResult<bool> {
+        self.link
+            .write(fingerprint, |write, fingerprint| {
+                accounts::keep_master_key(write, fingerprint).boxed()
+            })
+            .await
+    }
+
+    /// The stored objects of the media after `key`, at most `limit`, for a backup.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn objects_after(&self, key: Key, limit: usize) -> StoreResult<Vec<KnownObject>> {
+        self.link
+            .read((key, limit), |db, (key, limit)| queries::objects_after(db, *key, *limit).boxed())
+            .await
+    }
+
     /// Where the database is, without user and password.
     pub fn shown(&self) -> &str {
         &self.shown
@@ -172,11 +213,25 @@ impl PostgresStore {
     pub fn clock(&self) -> Clock {
         Clock::Followed(Arc::clone(&self.clock))
     }
+}
 
-    /// Looks at the database's clock.
-    async fn follow(&self) -> StoreResult<()> {
-        let clock = Arc::clone(&self.clock);
-        self.link.read(clock, |db, clock| queries::follow(db, clock).boxed()).await
+/// Looks at the database's clock.
+async fn follow(link: &Link, clock: &Arc<Followed>) -> StoreResult<()> {
+    link.read(clock.clone(), |db, clock| queries::follow(db, clock).boxed()).await
+}
+
+/// How often a node looks at the database's clock.
+const LOOK: Duration = Duration::from_secs(5);
+
+async fn keep_following(link: Link, clock: Arc<Followed>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = follow(&link, &clock).await {
+            tracing::warn!(%error, "cannot look at the database's clock; it is taken to go on");
+        }
     }
 }
 
@@ -409,9 +464,25 @@ impl Store for PostgresStore {
     }
 
     async fn purge(&self, retention: Retention) -> StoreResult<usize> {
-        self.link
-            .write(retention, |write, retention| jobs::purge(write, retention).boxed())
-            .await
+        self.link.write(retention, |write, retention| jobs::purge(write, retention).boxed()).await
+    }
+
+    async fn rate_take(
+        &self,
+        account: AccountId,
+        operation: &str,
+        limit: u32,
+        wanted: u32,
+    ) -> StoreResult<Option<RateGrant>> {
+        let asked = (account, operation.to_owned(), limit, wanted);
+        let taken = self.link.touch(asked, |db, (account, operation, limit, wanted)| {
+            queries::rate_take(db, *account, operation, *limit, *wanted).boxed()
+        });
+        taken.await.map(Some)
+    }
+
+    async fn woken(&self) {
+        self.wake.incoming.notified().await;
     }
 
     async fn close(&self) -> StoreResult<()> {

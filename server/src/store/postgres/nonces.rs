@@ -26,7 +26,10 @@ pub(super) struct Use {
 }
 
 pub(super) async fn is_live(db: &Client, hash: &[u8], now: Timestamp) -> Result<bool, Failure> {
-    Ok(first_row(db, sql::NONCE_SEEN, &[&hash, &now.0]).await?.is_some())
+    match first_row(db, sql::NONCE_SEEN, &[&hash]).await? {
+        Some(found) => Ok(row::get::<i64>(&found, 0)? > now.0),
+        None => Ok(false),
+    }
 }
 
 /// Uses nonces up; for each, whether this was its first use.

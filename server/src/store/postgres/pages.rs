@@ -54,7 +54,7 @@ pub(super) async fn page(
 /// What the stretches of a list begin with, beside an account.
 enum Chosen {
     Everything,
-    State(Vec<(i64, i64)>),
+    State(Vec<(i64, i16)>),
     Fault(Vec<(i64, String)>),
 }
 
@@ -108,7 +108,7 @@ impl<'a> Merge<'a> {
         let found = match &self.chosen {
             Chosen::Everything => return self.refill(0).await,
             Chosen::State(all) => {
-                let (accounts, what): (Vec<i64>, Vec<i64>) = all.iter().copied().unzip();
+                let (accounts, what): (Vec<i64>, Vec<i16>) = all.iter().copied().unzip();
                 let values = [&common[..], &[&accounts, &what]].concat();
                 rows(self.db, sql::PAGE_BEGIN_STATE, &values).await?
             }
@@ -191,7 +191,8 @@ async fn chosen(db: &Client, request: &PageRequest) -> Result<Chosen, Failure> {
             Chosen::Fault(accounts.into_iter().map(|account| (account, code.clone())).collect())
         }
         None => {
-            let of = |account: i64| kinds.iter().map(move |kind| (account, *kind as i64));
+            let of =
+                |account: i64| kinds.iter().map(move |kind| (account, row::short(*kind as i64)));
             Chosen::State(accounts.into_iter().flat_map(of).collect())
         }
     })

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deadpool_postgres::Client;
 use tokio::time::Instant;
 
+use super::KnownObject;
 use super::failure::Failure;
 use super::link::{first_row, rows};
 use super::{row, sql};
@@ -15,7 +16,7 @@ use crate::domain::media::{MediaFacts, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::door::clock::Followed;
-use crate::store::{INFOS_LIMIT, MediaLookup, MediaRef, Stats};
+use crate::store::{INFOS_LIMIT, MediaLookup, MediaRef, RateGrant, Stats};
 
 pub(super) fn numbers(keys: &[Key]) -> Vec<i64> {
     keys.iter().map(|key| key.0).collect()
@@ -112,9 +113,8 @@ pub(super) async fn objects(
         let (facts, object) = row::facts_and_object(found, 1)?;
         known.insert(Key(row::get(found, 0)?), (object, facts));
     }
-    let told = |key: &Key| {
-        known.get(key).map(|(object, facts)| (*key, object.clone(), facts.clone()))
-    };
+    let told =
+        |key: &Key| known.get(key).map(|(object, facts)| (*key, object.clone(), facts.clone()));
     Ok(keys.iter().filter_map(told).collect())
 }
 
@@ -146,4 +146,38 @@ pub(super) async fn follow(db: &Client, clock: &Followed) -> Result<(), Failure>
         clock.set(Timestamp(row::get(&told, 0)?), asked, Instant::now());
     }
     Ok(())
+}
+
+pub(super) async fn rate_take(
+    db: &Client,
+    account: AccountId,
+    operation: &str,
+    limit: u32,
+    wanted: u32,
+) -> Result<RateGrant, Failure> {
+    let (limit, wanted) = (i64::from(limit), i64::from(wanted));
+    let taken = first_row(db, sql::RATE_TAKE, &[&account.0, &operation, &limit, &wanted]).await?;
+    let taken = taken.ok_or_else(|| row::corrupt("no answer about a rate"))?;
+    Ok(RateGrant {
+        calls: u32::try_from(row::get::<i64>(&taken, 0)?).unwrap_or(0),
+        retry_after_ms: u64::try_from(row::get::<i64>(&taken, 1)?).unwrap_or(0),
+    })
+}
+
+pub(super) async fn objects_after(
+    db: &Client,
+    key: Key,
+    limit: usize,
+) -> Result<Vec<KnownObject>, Failure> {
+    let mut out = Vec::new();
+    for found in &rows(db, sql::OBJECTS_AFTER, &[&key.0, &row::count(limit)]).await? {
+        let size: i64 = row::get(found, 3)?;
+        out.push(KnownObject {
+            key: Key(row::get(found, 0)?),
+            location: row::get(found, 1)?,
+            object_key: row::get(found, 2)?,
+            size: size.unsigned_abs(),
+        });
+    }
+    Ok(out)
 }

@@ -14,7 +14,7 @@ use crate::domain::job::{Job, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::{Media, MediaFacts, MediaType, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
-use crate::store::{AccountQueue, ConsoleSession, Counted, Tally};
+use crate::store::{AccountQueue, ConsoleSession, Counted, NodeRecord, Tally};
 
 pub(super) fn corrupt(what: impl std::fmt::Display) -> Failure {
     Failure::Corrupt(what.to_string())
@@ -175,6 +175,18 @@ pub(super) fn session(row: &Row) -> Result<ConsoleSession, Failure> {
         access_key_id: get(row, 1)?,
         created: Timestamp(get(row, 2)?),
         expires: Timestamp(get(row, 3)?),
+    })
+}
+
+pub(super) fn node(row: &Row) -> Result<NodeRecord, Failure> {
+    Ok(NodeRecord {
+        id: get(row, 0)?,
+        address: get(row, 1)?,
+        roles: get(row, 2)?,
+        version: get(row, 3)?,
+        started: Timestamp(get(row, 4)?),
+        seen: Timestamp(get(row, 5)?),
+        draining: get(row, 6)?,
     })
 }
 

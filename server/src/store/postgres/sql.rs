@@ -1,6 +1,8 @@
 //! Every statement of the PostgreSQL backend, by name. A test prepares them all; another asserts how
 //! the hot ones are planned.
 //!
+//! An account whose index must not be taken for the better one is written `account + 0`.
+//!
 //! Rows are locked in the order of their keys, and counters after everything else, in their own
 //! order: transactions that lock what they need in one order cannot wait for each other in a circle.
 
@@ -48,21 +50,31 @@ macro_rules! ending {
     };
 }
 
-/// Keys for a page, newest first, with whether the URL has the part that is looked for.
+/// Keys of one stretch of an index, newest first, with whether the URL has the part that is looked
+/// for. The stretch is written as a range of the whole index, so that no other index can seem as
+/// good: a state may be rare.
 macro_rules! page {
-    ($rule:literal) => {
+    ($column:literal $kind:literal) => {
         concat!(
             "SELECT key, CASE WHEN $1::TEXT IS NULL THEN TRUE ELSE strpos(url, $1) > 0 END \
-             FROM job WHERE key >= $2 AND key < $3 ",
-            $rule,
-            " ORDER BY key DESC LIMIT $4"
+             FROM job WHERE (account, ",
+            $column,
+            ", key) >= ($5::BIGINT, $6::",
+            $kind,
+            ", $2::BIGINT) AND (account, ",
+            $column,
+            ", key) < ($5, $6, $3::BIGINT) AND ",
+            $column,
+            " IS NOT NULL ORDER BY account DESC, ",
+            $column,
+            " DESC, key DESC LIMIT $4"
         )
     };
 }
 
 /// The first rows of several stretches at once, with the stretch's place.
 macro_rules! page_begin {
-    ($kind:literal $rule:literal) => {
+    ($column:literal $kind:literal) => {
         concat!(
             "SELECT stretch.place, found.key, found.hit FROM \
              unnest($5::BIGINT[], $6::",
@@ -70,9 +82,15 @@ macro_rules! page_begin {
             "[]) WITH ORDINALITY AS stretch (account, what, place) CROSS JOIN LATERAL \
              (SELECT job.key, CASE WHEN $1::TEXT IS NULL THEN TRUE \
              ELSE strpos(job.url, $1) > 0 END AS hit FROM job \
-             WHERE job.key >= $2 AND job.key < $3 AND job.account = stretch.account AND ",
-            $rule,
-            " ORDER BY job.key DESC LIMIT $4) AS found ORDER BY stretch.place, found.key DESC"
+             WHERE (job.account, job.",
+            $column,
+            ", job.key) >= (stretch.account, stretch.what, $2::BIGINT) AND (job.account, job.",
+            $column,
+            ", job.key) < (stretch.account, stretch.what, $3::BIGINT) AND job.",
+            $column,
+            " IS NOT NULL ORDER BY job.account DESC, job.",
+            $column,
+            " DESC, job.key DESC LIMIT $4) AS found ORDER BY stretch.place, found.key DESC"
         )
     };
 }
@@ -106,11 +124,12 @@ statements! {
         FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = $1";
 
     // Nonces, many at once.
-    NONCE_SEEN = "SELECT 1 FROM nonce WHERE hash = $1 AND NOT over AND expires > $2";
-    NONCE_OVER = "WITH past AS (SELECT ctid FROM nonce JOIN \
-        unnest($1::BYTEA[], $2::BIGINT[]) AS wanted (hash, now) USING (hash) \
-        WHERE NOT over AND expires <= now ORDER BY hash FOR UPDATE OF nonce) \
-        UPDATE nonce SET over = TRUE FROM past WHERE nonce.ctid = past.ctid";
+    NONCE_SEEN = "SELECT expires FROM nonce WHERE hash = $1 AND NOT over";
+    NONCE_OVER = "WITH past AS (SELECT nonce.hash FROM nonce JOIN \
+        unnest($1::BYTEA[], $2::BIGINT[]) AS wanted (hash, now) ON wanted.hash = nonce.hash \
+        WHERE NOT nonce.over AND nonce.expires <= wanted.now ORDER BY nonce.hash \
+        FOR UPDATE OF nonce) \
+        UPDATE nonce SET over = TRUE FROM past WHERE nonce.hash = past.hash AND NOT nonce.over";
     NONCE_TAKE = "INSERT INTO nonce (hash, expires) \
         SELECT hash, expires FROM unnest($1::BYTEA[], $2::BIGINT[]) AS wanted (hash, expires) \
         ORDER BY hash ON CONFLICT (hash) WHERE NOT over DO NOTHING RETURNING hash";
@@ -220,7 +239,7 @@ statements! {
         WHERE job.key = wanted.key RETURNING job.key, job.created, wanted.place";
     /// A job that is pending now was submitted after the cancel, which left none pending.
     STATES_OF = "SELECT key, state::BIGINT FROM job \
-        WHERE key = ANY($1) AND account = $2 AND state <> 0";
+        WHERE key = ANY($1) AND account + 0 = $2 AND state <> 0";
     NEWEST_OF_URLS = "SELECT asked.place, found.key, found.state::BIGINT FROM \
         unnest($2::BIGINT[], $3::TEXT[]) WITH ORDINALITY AS asked (url_hash, url, place) \
         CROSS JOIN LATERAL (SELECT job.key, job.state FROM job WHERE job.account = $1 \
@@ -229,7 +248,8 @@ statements! {
 
     // Queries.
     INFOS_BY_ID = concat!(
-        "SELECT ", job_columns!(), " FROM job WHERE key = ANY($1) AND account = $2 AND created >= $3"
+        "SELECT ", job_columns!(), " FROM job \
+         WHERE key = ANY($1) AND account + 0 = $2 AND created >= $3"
     );
     /// A key is never older than its job's creation, so the bound on keys leaves nothing out.
     INFOS_BY_URL = concat!(
@@ -240,11 +260,12 @@ statements! {
          AND found.created >= $5 ORDER BY found.key DESC LIMIT $6) AS job \
          ORDER BY asked.place, job.key DESC"
     );
-    PAGE_ALL = page!("");
-    PAGE_STATE = page!("AND account = $5 AND state = $6::BIGINT");
-    PAGE_FAULT = page!("AND account = $5 AND fault_code = $6::TEXT");
-    PAGE_BEGIN_STATE = page_begin!("BIGINT" "job.state = stretch.what");
-    PAGE_BEGIN_FAULT = page_begin!("TEXT" "job.fault_code = stretch.what");
+    PAGE_ALL = "SELECT key, CASE WHEN $1::TEXT IS NULL THEN TRUE ELSE strpos(url, $1) > 0 END \
+        FROM job WHERE key >= $2 AND key < $3 ORDER BY key DESC LIMIT $4";
+    PAGE_STATE = page!("state" "SMALLINT");
+    PAGE_FAULT = page!("fault_code" "TEXT");
+    PAGE_BEGIN_STATE = page_begin!("state" "SMALLINT");
+    PAGE_BEGIN_FAULT = page_begin!("fault_code" "TEXT");
     /// Every account that ever had a job.
     PAGE_ACCOUNTS = "SELECT DISTINCT account FROM queue ORDER BY account";
     JOBS_BY_KEY = concat!("SELECT ", job_columns!(), " FROM job WHERE key = ANY($1)");
@@ -313,8 +334,20 @@ statements! {
     CONSOLE_TRIM = "DELETE FROM console_session WHERE hash IN (SELECT hash FROM console_session \
         WHERE access_key_id = $1 ORDER BY created DESC, hash DESC OFFSET $2)";
     CONSOLE_FIND = "SELECT hash, access_key_id, created, expires FROM console_session \
-        WHERE hash = $1 AND expires > $2";
+        WHERE hash = $1";
     CONSOLE_CLOSE = "DELETE FROM console_session WHERE hash = $1";
+
+    // The installation, its nodes, and what they share.
+    MASTER_KEY_KEEP = "INSERT INTO installation (one, master_key) VALUES (TRUE, $1) \
+        ON CONFLICT (one) DO NOTHING";
+    MASTER_KEY_FIND = "SELECT master_key FROM installation";
+    NODE_BEAT = "INSERT INTO node (id, address, roles, version, started, seen, draining) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET \
+        seen = excluded.seen, draining = excluded.draining";
+    NODE_LEAVE = "DELETE FROM node WHERE id = $1";
+    NODES = "SELECT id, address, roles, version, started, seen, draining FROM node \
+        WHERE seen >= $1 ORDER BY started, id LIMIT $2";
+    RATE_TAKE = "SELECT given, wait FROM rate_take($1, $2, $3, $4)";
 
     // Forgetting. Rows that another node forgets at the same time are passed over.
     FORGET_NONCES = "DELETE FROM nonce WHERE ctid IN (SELECT ctid FROM nonce \
@@ -331,6 +364,7 @@ statements! {
         gone AS (DELETE FROM tally USING old WHERE tally.minute = old.minute \
         AND tally.account = old.account AND tally.what = old.what AND tally.code = old.code) \
         SELECT COUNT(*) FROM old";
+    FORGET_NODES = "DELETE FROM node WHERE seen < $1";
     FORGET_QUOTAS = "DELETE FROM quota WHERE day < $1";
     FORGET_JOBS = "DELETE FROM job WHERE key IN (SELECT key FROM job \
         WHERE state >= 4 AND finished < $1 ORDER BY finished, key LIMIT $2 FOR UPDATE SKIP LOCKED)";

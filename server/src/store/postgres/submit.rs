@@ -50,9 +50,15 @@ pub(super) fn run(
 /// What is to be done about one call.
 enum Verdict {
     /// Its jobs are those of the batch from here on.
-    Accept { first: usize, jobs: usize },
+    Accept {
+        first: usize,
+        jobs: usize,
+    },
     /// The session's first use is in this batch: those jobs.
-    Repeat { first: usize, jobs: usize },
+    Repeat {
+        first: usize,
+        jobs: usize,
+    },
     Answer(Submitted),
     Refuse(Failure),
 }
@@ -62,7 +68,10 @@ enum Verdict {
 enum Used {
     Before(Vec<Key>),
     /// In this batch.
-    Here { first: usize, jobs: usize },
+    Here {
+        first: usize,
+        jobs: usize,
+    },
 }
 
 /// What calls are judged by: the database's content, and what this batch adds to it.
@@ -157,10 +166,8 @@ impl Known {
         write: &Write<'_>,
         calls: &[Submission],
     ) -> Result<(), Failure> {
-        let wanted: HashSet<(i64, String)> = calls
-            .iter()
-            .flat_map(|call| references(call).map(|id| (call.account.0, id)))
-            .collect();
+        let wanted: HashSet<(i64, String)> =
+            calls.iter().flat_map(|call| references(call).map(|id| (call.account.0, id))).collect();
         if wanted.is_empty() {
             return Ok(());
         }
@@ -288,11 +295,7 @@ async fn insert(
 }
 
 /// Keys for so many jobs, in a row, none from before `now`.
-async fn take_keys(
-    write: &Write<'_>,
-    now: Timestamp,
-    many: usize,
-) -> Result<Vec<Key>, Failure> {
+async fn take_keys(write: &Write<'_>, now: Timestamp, many: usize) -> Result<Vec<Key>, Failure> {
     if many == 0 {
         return Ok(Vec::new());
     }

@@ -157,6 +157,68 @@ CREATE TABLE media (
     crc64        BIGINT NOT NULL
 );
 
+-- What holds for the installation as a whole: one row.
+CREATE TABLE installation (
+    one        BOOLEAN PRIMARY KEY CHECK (one),
+    -- A value that only the master key gives: a node with another key is refused.
+    master_key BYTEA NOT NULL
+);
+
+-- The nodes that work here, as they last said.
+CREATE TABLE node (
+    id       TEXT COLLATE "C" PRIMARY KEY,
+    address  TEXT NOT NULL,
+    roles    TEXT NOT NULL,
+    version  TEXT NOT NULL,
+    started  BIGINT NOT NULL,
+    seen     BIGINT NOT NULL,
+    draining BOOLEAN NOT NULL
+);
+
+-- The calls that nodes were allowed within the last second, by account and operation. It is not
+-- logged: after a crash or a failover everybody begins anew.
+CREATE UNLOGGED TABLE rate (
+    account   BIGINT NOT NULL,
+    operation TEXT COLLATE "C" NOT NULL,
+    -- When, and how many: of one length.
+    at        BIGINT[] NOT NULL,
+    calls     BIGINT[] NOT NULL,
+    PRIMARY KEY (account, operation)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- Allows at most `wanted` more calls, so that those of no second are more than `most`; how many, and if
+-- none, in how many milliseconds there is room for one.
+CREATE FUNCTION rate_take (
+    of_account BIGINT, of_operation TEXT, most BIGINT, wanted BIGINT, OUT given BIGINT, OUT wait BIGINT
+) LANGUAGE plpgsql AS $$
+DECLARE
+    now_ms BIGINT;
+    times BIGINT[];
+    counts BIGINT[];
+    used BIGINT;
+BEGIN
+    INSERT INTO rate (account, operation, at, calls) VALUES (of_account, of_operation, '{}', '{}')
+        ON CONFLICT DO NOTHING;
+    SELECT rate.at, rate.calls INTO times, counts FROM rate
+        WHERE account = of_account AND operation = of_operation FOR UPDATE;
+    -- After the lock was waited for.
+    now_ms := (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT;
+    SELECT COALESCE(array_agg(t ORDER BY n), '{}'), COALESCE(array_agg(c ORDER BY n), '{}'),
+        COALESCE(SUM(c), 0)
+        INTO times, counts, used
+        FROM unnest(times, counts) WITH ORDINALITY AS kept (t, c, n)
+        WHERE t > now_ms - 1000 AND t <= now_ms;
+    given := LEAST(wanted, GREATEST(most - used, 0));
+    wait := 0;
+    IF given = 0 THEN
+        wait := GREATEST(COALESCE(times[1], now_ms) + 1000 - now_ms, 1);
+        RETURN;
+    END IF;
+    UPDATE rate SET at = times || now_ms, calls = counts || given
+        WHERE account = of_account AND operation = of_operation;
+END
+$$;
+
 -- What changes with every job is vacuumed by rows and not by shares of a table: an index whose front
 -- is dead rows is what makes claims slow.
 ALTER TABLE job SET (

@@ -135,12 +135,6 @@ impl Cluster {
         self.port
     }
 
-    /// Process id of the server, for tests that stop it.
-    pub fn pid(&self) -> i32 {
-        let said = std::fs::read_to_string(self.dir.join("base/postmaster.pid")).unwrap();
-        said.lines().next().unwrap().trim().parse().unwrap()
-    }
-
     /// The superuser's URL on loopback.
     pub fn url(&self) -> String {
         format!("postgres://haulage@127.0.0.1:{}/postgres", self.port)
