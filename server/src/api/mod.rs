@@ -139,8 +139,10 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     };
+    let now = api.clock.now();
+    let nodes = api.store.nodes(now - api.ops.node.lease).await.unwrap_or_default();
     let free = api.spool.free_bytes().unwrap_or(0);
-    let page = api.metrics.page(&stats, api.clock.now(), free);
+    let page = api.metrics.page(&stats, &nodes, now, free);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(http::header::CONTENT_TYPE, content_type)], page).into_response()
 }

@@ -189,7 +189,19 @@ pub async fn start(loaded: Loaded, roles: Roles) -> Result<Node, StartError> {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartError> {
-    launch(config, &[], program, Roles::ALL).await
+    start_as_with(config, program, Roles::ALL).await
+}
+
+/// As [`start_as`], for a node that does only a part.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start_as_with(
+    config: Config,
+    program: PathBuf,
+    roles: Roles,
+) -> Result<Node, StartError> {
+    launch(config, &[], program, roles).await
 }
 
 async fn launch(
@@ -402,6 +414,7 @@ impl Parts<'_> {
         let objects = objects_dir(self.config).unwrap_or_default();
         NodeFacts {
             started: self.clock.now(),
+            lease: self.config.lease,
             transfer_limit: self.config.transfers,
             receiving: shared.receiving.clone(),
             probe: if self.ffprobe().is_some() { "ffprobe" } else { "built-in readers" },

@@ -23,6 +23,7 @@ mod flow;
 mod harness;
 mod kill;
 mod limits;
+mod nodes;
 mod operators;
 mod play;
 mod race;

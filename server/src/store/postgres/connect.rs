@@ -75,7 +75,12 @@ fn unusable(why: &str) -> StoreError {
 impl Place {
     /// Reads a `postgres://` URL. Complaints never repeat it: it has a password in it.
     pub(super) fn parse(url: &str) -> StoreResult<Self> {
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        // A password may have a question mark in it: the query begins after the last `@`.
+        let hosts = url.rfind('@').unwrap_or(0);
+        let (base, query) = match url[hosts..].find('?') {
+            Some(at) => (&url[..hosts + at], &url[hosts + at + 1..]),
+            None => (url, ""),
+        };
         let (mut mode, mut roots, mut kept) = (None, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -350,7 +355,7 @@ mod tests {
         assert_eq!(place.shown(), "a.example:6432,b.example:5432/jobs");
         for bad in [
             "postgres://me:SECRET@h:notaport/db",
-            "postgres://me:SEC?RET@h/db",
+            "postgres://me:SEC?RET@h/db?sslmode=allow",
             "postgres://me:SECRET@h/db?sslmode=prefer",
             "postgres://me:SECRET@h/db?nosuchoption=SECRET",
             "postgres://me:SECRET@h/db?sslmode=require&sslrootcert=%ZZ",

@@ -2,6 +2,8 @@
 //! signing client that can also be made to misbehave.
 
 pub mod origin;
+#[path = "../../../src/store/postgres/tests/cluster.rs"]
+pub mod postgres;
 pub mod process;
 pub mod strace;
 

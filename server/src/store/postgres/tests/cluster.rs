@@ -157,7 +157,7 @@ impl Drop for Cluster {
     }
 }
 
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 fn as_user(is_root: bool, program: &Path) -> Command {
     if !is_root {

@@ -7,6 +7,7 @@ mod failing;
 mod nodes;
 mod plans;
 mod schema;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
