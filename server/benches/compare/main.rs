@@ -1,14 +1,16 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [enqueue] [lists] [pull] [slow]` (all by default). Every figure is
-//! the median of [`ROUNDS`] rounds in which the sides take turns; the ratio is what to quote. The
-//! load generator shares the cores with what it measures. Traffic stays on loopback.
+//! `cargo bench --bench compare -- [api] [console] [enqueue] [lists] [pull] [slow]` (all by
+//! default). Figures beside peers are the median of [`ROUNDS`] rounds in which the sides take turns;
+//! the ratio is what to quote. The load generator shares the cores with what it measures. Traffic
+//! stays on loopback.
 
 #![expect(unreachable_pub, reason = "a bench has no outside")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time and dials loopback")]
 
 mod api;
+mod console;
 mod load;
 mod machine;
 mod origin;
@@ -36,6 +38,9 @@ fn main() {
     runtime.block_on(async {
         if wanted("api") {
             api::cancel().await;
+        }
+        if wanted("console") {
+            console::pages().await;
         }
         if wanted("enqueue") {
             api::enqueue().await;

@@ -79,13 +79,14 @@ impl Ops {
         if let Some(account) = account {
             loads.entry(account).or_default();
         }
+        let queue = sum(&queues, now);
         let accounts = loads.into_iter().map(|(id, load)| AccountLoad {
             account: names.get(&id).cloned().unwrap_or_default(),
             ..load
         });
         Ok(Counts {
-            queue: sum(&queues, now),
-            points: span.points(&tallies),
+            points: with_depth(span.points(&tallies), &queue),
+            queue,
             failures: failures(&tallies),
             accounts: accounts.collect(),
         })
@@ -174,6 +175,19 @@ impl Span {
     }
 }
 
+/// How long the queue was at the end of each point: from now backwards, less what was accepted since,
+/// plus what ended. A job's tally is written in the transaction that accepts or ends it, so that is
+/// exact, but for what happens between the two reads, and before tallies began.
+fn with_depth(mut points: Vec<Point>, queue: &QueueInfo) -> Vec<Point> {
+    let mut depth = queue.pending + queue.running + queue.waiting + queue.halted;
+    for point in points.iter_mut().rev() {
+        point.unfinished = depth;
+        let ended = point.succeeded + point.failed + point.canceled;
+        depth = (depth + ended).saturating_sub(point.accepted);
+    }
+    points
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a mean for people needs no 53 bits")]
 fn mean_seconds(millis: u64, jobs: u64) -> f64 {
     if jobs == 0 { 0.0 } else { millis as f64 / jobs as f64 / 1_000.0 }
@@ -191,6 +205,7 @@ fn sum(queues: &[AccountQueue], now: Timestamp) -> QueueInfo {
         pending: total(|queue| queue.pending),
         running: total(|queue| queue.running),
         waiting: total(|queue| queue.waiting),
+        halted: total(|queue| queue.awaiting),
         oldest_ready_seconds: ready_seconds(oldest, now),
     }
 }
@@ -227,6 +242,7 @@ fn loads(
         load.pending = queue.pending;
         load.running = queue.running;
         load.waiting = queue.waiting;
+        load.halted = queue.awaiting;
         load.oldest_ready_seconds = ready_seconds(queue.oldest_ready, now);
     }
     for tally in tallies {
@@ -295,6 +311,29 @@ mod tests {
     }
 
     #[test]
+    fn the_queues_length_is_reckoned_backwards_from_now() {
+        let point = |accepted, succeeded, failed, canceled, put_off| Point {
+            accepted,
+            succeeded,
+            failed,
+            canceled,
+            put_off,
+            ..Point::default()
+        };
+        // Ten were there before: 10 + 5 - 3 = 12, nothing, then 12 + 2 - 1 - 1 - 4 = 8.
+        let points = vec![point(5, 3, 0, 0, 9), point(0, 0, 0, 0, 0), point(2, 1, 1, 4, 0)];
+        let depth = |queue| -> Vec<u64> {
+            with_depth(points.clone(), &queue).iter().map(|point| point.unfinished).collect()
+        };
+        let queue = QueueInfo { pending: 5, running: 2, waiting: 1, ..QueueInfo::default() };
+        assert_eq!(depth(queue), [12, 12, 8]);
+        // Jobs of before the tallies: never below nothing.
+        let only_accepted = vec![point(0, 0, 0, 0, 0), point(9, 0, 0, 0, 0)];
+        let depth = with_depth(only_accepted, &QueueInfo { pending: 4, ..QueueInfo::default() });
+        assert_eq!(depth.iter().map(|point| point.unfinished).collect::<Vec<_>>(), [0, 4]);
+    }
+
+    #[test]
     fn failures_are_counted_by_code_the_most_frequent_first() {
         let failed = |code: &str, jobs| tally(1_000, 1, Counted::Failed(code.to_owned()), jobs);
         let put_off = |code: &str, jobs| tally(1_000, 1, Counted::PutOff(code.to_owned()), jobs);
@@ -335,6 +374,7 @@ mod tests {
             pending: 1,
             running: 2,
             waiting: 3,
+            awaiting: 0,
             oldest_ready,
         };
         let later = queue(Some(NOW + Duration::from_secs(5)));

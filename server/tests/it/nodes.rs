@@ -217,6 +217,24 @@ async fn jobs_of_a_killed_node_are_rescued_and_finish_on_another() {
     other.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_leaves_the_transfers_of_others_alone() {
+    let test = "a_node_that_starts_leaves_the_transfers_of_others_alone";
+    let Some(farm) = Farm::new(test).await else { return };
+    let origin = Origin::start().await;
+    let a = farm.member(|_| {}).await;
+    let ids = a.client().submit(&[origin.url("/held/a.mp4")]).await;
+    until("the transfer runs", SOON, || async { (origin.seen("/held/a.mp4") == 1).then_some(()) })
+        .await;
+    let b = farm.member(|_| {}).await;
+    origin.open_gate();
+    assert_eq!(b.client().terminal(&ids[0]).await["Status"], "SUCCESS");
+    assert_eq!(farm.number("SELECT COUNT(*) FROM job WHERE token = 1 AND rescues = 0").await, 1);
+    assert_eq!(origin.seen("/held/a.mp4"), 1);
+    a.stop().await;
+    b.stop().await;
+}
+
 /// Everything that a worker could have changed.
 const STATE: &str = "SELECT (SELECT string_agg(job::TEXT, ';' ORDER BY key) FROM job) || '|' || \
     (SELECT string_agg(media::TEXT, ';' ORDER BY key) FROM media) || '|' || \

@@ -24,6 +24,8 @@ pub struct QueueInfo {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    /// That await another URL.
+    pub halted: u64,
     /// Age of the job that has been ready longest.
     pub oldest_ready_seconds: Option<u64>,
 }
@@ -42,6 +44,8 @@ pub struct Point {
     pub bytes: u64,
     /// From acceptance to success, on average; 0 without a success.
     pub seconds: f64,
+    /// Accepted and not ended, when its minutes end; of the last point, now.
+    pub unfinished: u64,
 }
 
 /// How often one thing went wrong.
@@ -62,6 +66,8 @@ pub struct AccountLoad {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    /// That await another URL.
+    pub halted: u64,
     pub succeeded: u64,
     pub failed: u64,
     /// Of the jobs that succeeded.
@@ -82,7 +88,7 @@ pub struct NodeInfo {
     pub min_free_bytes: u64,
     /// Resident; 0 where the system does not say.
     pub memory_bytes: u64,
-    /// `ffprobe` or `built-in readers`.
+    /// `built-in readers`, or `ffprobe` where that is asked what they cannot tell.
     pub probe: String,
     pub draining: bool,
     pub storage: Vec<StorageInfo>,
@@ -230,6 +236,7 @@ impl QueueInfo {
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
+            ("AwaitingUrl", long(self.halted)),
         ];
         push(&mut fields, "OldestReadySeconds", self.oldest_ready_seconds.map(long));
         Node::Object(fields)
@@ -247,6 +254,7 @@ impl Point {
             ("PutOff", long(self.put_off)),
             ("Bytes", long(self.bytes)),
             ("Seconds", Node::Float(self.seconds)),
+            ("Unfinished", long(self.unfinished)),
         ])
     }
 }
@@ -268,6 +276,7 @@ impl AccountLoad {
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
+            ("AwaitingUrl", long(self.halted)),
             ("Succeeded", long(self.succeeded)),
             ("Failed", long(self.failed)),
             ("Bytes", long(self.bytes)),

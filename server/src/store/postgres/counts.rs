@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use deadpool_postgres::GenericClient;
+use tokio_postgres::types::ToSql;
 
 use super::failure::Failure;
 use super::link::execute;
@@ -26,8 +27,8 @@ struct Sums {
 #[derive(Default)]
 pub(super) struct Counts {
     tallies: BTreeMap<(Timestamp, AccountId, Counted), Sums>,
-    /// More or fewer pending, running and waiting jobs.
-    queues: BTreeMap<AccountId, [i64; 3]>,
+    /// More or fewer jobs that are pending, running, waiting and awaiting a URL.
+    queues: BTreeMap<AccountId, [i64; 4]>,
 }
 
 impl Counts {
@@ -86,8 +87,10 @@ impl Counts {
         if !self.queues.is_empty() {
             let accounts: Vec<i64> = self.queues.keys().map(|account| account.0).collect();
             let column = |at: usize| -> Vec<i64> { self.queues.values().map(|q| q[at]).collect() };
-            let (pending, running, waiting) = (column(0), column(1), column(2));
-            execute(db, sql::QUEUE_ADD, &[&accounts, &pending, &running, &waiting]).await?;
+            let [pending, running, waiting, awaiting] = [0, 1, 2, 3].map(column);
+            let values: [&(dyn ToSql + Sync); 5] =
+                [&accounts, &pending, &running, &waiting, &awaiting];
+            execute(db, sql::QUEUE_ADD, &values).await?;
         }
         if self.tallies.is_empty() {
             return Ok(());
@@ -117,6 +120,7 @@ fn place(kind: StateKind) -> Option<usize> {
         StateKind::Pending => Some(0),
         StateKind::Running => Some(1),
         StateKind::Waiting => Some(2),
+        StateKind::AwaitingUrl => Some(3),
         StateKind::Succeeded | StateKind::Failed | StateKind::Canceled => None,
     }
 }

@@ -66,9 +66,11 @@ impl Failure {
                 None => Remedy::Reconnect,
                 Some(code) => remedy_for(code),
             },
-            Self::Pool(PoolError::Timeout(_)) => Remedy::Nothing,
-            Self::Pool(_) => Remedy::Nothing,
-            Self::Late | Self::Unknown(_) | Self::Corrupt(_) | Self::Refused(_) => Remedy::Nothing,
+            // It was lost while its session was set up.
+            Self::Pool(PoolError::PostCreateHook(_)) => Remedy::Reconnect,
+            Self::Pool(_) | Self::Late | Self::Unknown(_) | Self::Corrupt(_) | Self::Refused(_) => {
+                Remedy::Nothing
+            }
         }
     }
 

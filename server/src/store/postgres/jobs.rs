@@ -8,12 +8,13 @@ use super::link::{Write, execute, first_row, rows};
 use super::{row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::attempt::Ending;
-use crate::domain::fault::JobFault;
-use crate::domain::job::{Job, Phase, StateKind, Token};
+use crate::domain::fault::{JobFault, LAPSED};
+use crate::domain::job::{Job, JobRequest, Phase, StateKind, Token};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Beat, Claim, Counted, Finish, NODES_KEPT, Outcome, Retention, TALLIES_KEPT, day, nonces,
+    Beat, Claim, Counted, Finish, NODES_KEPT, Outcome, Replaced, Replacement, Retention,
+    TALLIES_KEPT, day, nonces,
 };
 
 /// Prolongs leases; the beats whose lease is gone.
@@ -115,6 +116,68 @@ pub(super) async fn retry_later(
         write.counts.add(now, ended.account, what, 1, ended.bytes);
     }
     Ok(finish_of(&ended))
+}
+
+pub(super) async fn halt(
+    write: &mut Write<'_>,
+    claim: &Claim,
+    fault: &JobFault,
+    kept: u64,
+    now: Timestamp,
+) -> Result<Finish, Failure> {
+    let size = Some(kept);
+    let word = Word { ending: Ending::PutOff, fault: Some(fault), size, now, due: None };
+    let ended = end(write, sql::HALT, claim, word, StateKind::AwaitingUrl).await?;
+    if let Some(ended) = &ended {
+        let what = Counted::PutOff(fault.class.code().to_owned());
+        write.counts.add(now, ended.account, what, 1, ended.bytes);
+    }
+    Ok(finish_of(&ended))
+}
+
+pub(super) async fn replace_url(
+    write: &mut Write<'_>,
+    replacement: &Replacement,
+    now: Timestamp,
+) -> Result<Replaced, Failure> {
+    let Replacement { account, key, url, sealed_headers } = replacement;
+    let found = first_row(&write.db, sql::URL_OF, &[&key.0, &account.0]).await?;
+    let Some(found) = found else { return Ok(Replaced::NotExist) };
+    let state = row::state_kind(row::get(&found, 0)?)?;
+    let (renewals, before): (i64, &str) = (row::get(&found, 1)?, row::get(&found, 2)?);
+    let request: JobRequest = serde_json::from_str(row::get(&found, 3)?)
+        .map_err(|_| row::corrupt(format_args!("job {} has no readable request", key.0)))?;
+    let request = JobRequest { sealed_headers: sealed_headers.clone(), ..request };
+    let request = serde_json::to_string(&request).map_err(row::corrupt)?;
+    let (hash, text) = (url.hash64(), row::text(url.expose()));
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&key.0, &account.0, &now.0, &text, &hash, &request];
+    match execute(&write.db, sql::REPLACE_URL, &values).await? {
+        0 if renewals > 0 && before == text => Ok(Replaced::Repeated),
+        0 => Ok(Replaced::NotAwaiting(state)),
+        _ => {
+            write.counts.moved(*account, Some(StateKind::AwaitingUrl), StateKind::Waiting, 1);
+            Ok(Replaced::Renewed)
+        }
+    }
+}
+
+pub(super) async fn lapse(
+    write: &mut Write<'_>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, Failure> {
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&now.0, &row::count(limit), &LAPSED];
+    let lapsed = rows(&write.db, sql::LAPSE, &values).await?;
+    for lapsed in &lapsed {
+        let (account, created) = (AccountId(row::get(lapsed, 0)?), Timestamp(row::get(lapsed, 1)?));
+        let bytes: i64 = row::get(lapsed, 2)?;
+        let counted = Counted::Failed(row::get(lapsed, 3)?);
+        write.counts.end(now, account, counted, bytes.unsigned_abs(), created);
+        write.counts.moved(account, Some(StateKind::AwaitingUrl), StateKind::Failed, 1);
+    }
+    Ok(lapsed.len())
 }
 
 pub(super) async fn finish(

@@ -17,7 +17,8 @@ const VERSION: &str = "SELECT COALESCE(MAX(version), 0)::BIGINT FROM refinery_sc
 fn migrations() -> Result<Vec<Migration>, refinery::Error> {
     let initial = Migration::unapplied("V1__initial", include_str!("migrations/V1__initial.sql"))?;
     let console = Migration::unapplied("V2__console", include_str!("migrations/V2__console.sql"))?;
-    Ok(vec![initial, console])
+    let renewal = Migration::unapplied("V3__renewal", include_str!("migrations/V3__renewal.sql"))?;
+    Ok(vec![initial, console, renewal])
 }
 
 fn engine(error: impl std::fmt::Display) -> StoreError {

@@ -43,8 +43,8 @@ use self::listen::Wake;
 use self::nonces::Use;
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, RateGrant, Retention, Stats, Store, StoreResult,
-    Submission, Submitted,
+    Nonce, NonceUse, Outcome, PageRequest, RateGrant, Replaced, Replacement, Retention, Stats,
+    Store, StoreResult, Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
@@ -358,6 +358,39 @@ impl Store for PostgresStore {
             .write(word, |write, (claim, fault, due, now)| {
                 jobs::retry_later(write, claim, fault, *due, *now).boxed()
             })
+            .await
+    }
+
+    async fn job_halt(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        kept: u64,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        let word = (claim, fault, kept, now);
+        self.link
+            .write(word, |write, (claim, fault, kept, now)| {
+                jobs::halt(write, claim, fault, *kept, *now).boxed()
+            })
+            .await
+    }
+
+    async fn job_replace_url(
+        &self,
+        replacement: Replacement,
+        now: Timestamp,
+    ) -> StoreResult<Replaced> {
+        self.link
+            .write((replacement, now), |write, (replacement, now)| {
+                jobs::replace_url(write, replacement, *now).boxed()
+            })
+            .await
+    }
+
+    async fn job_lapse(&self, now: Timestamp, limit: usize) -> StoreResult<usize> {
+        self.link
+            .write((now, limit), |write, (now, limit)| jobs::lapse(write, *now, *limit).boxed())
             .await
     }
 

@@ -129,6 +129,7 @@ pub(super) async fn stats(db: &Client) -> Result<Stats, Failure> {
         pending: total(0)?,
         running: total(1)?,
         waiting: total(2)?,
+        awaiting: total(3)?,
         oldest_ready: row::get::<Option<i64>>(&oldest, 0)?.map(Timestamp),
     })
 }

@@ -55,6 +55,17 @@ fn time(row: &Row, at: usize) -> Result<Option<Timestamp>, Failure> {
     Ok(get::<Option<i64>>(row, at)?.map(Timestamp))
 }
 
+/// A fault from two columns, its code and its message.
+fn fault(row: &Row, first: usize) -> Result<JobFault, Failure> {
+    let code: Option<String> = get(row, first)?;
+    let class = code.as_deref().and_then(FaultClass::from_code);
+    let message: Option<String> = get(row, first + 1)?;
+    Ok(JobFault {
+        class: class.ok_or_else(|| corrupt("a job without a known fault"))?,
+        message: message.ok_or_else(|| corrupt("a job without a fault's message"))?,
+    })
+}
+
 /// A job from the columns of `job_columns!`, which come first.
 pub(super) fn job(row: &Row) -> Result<Job, Failure> {
     let key = Key(get(row, 0)?);
@@ -69,16 +80,11 @@ pub(super) fn job(row: &Row) -> Result<Job, Failure> {
             State::Waiting { due: time(row, 6)?.ok_or_else(|| missing("due time"))? }
         }
         StateKind::Succeeded => State::Succeeded,
-        StateKind::Failed => {
-            let code: Option<String> = get(row, 13)?;
-            let class = code.as_deref().and_then(FaultClass::from_code);
-            let message: Option<String> = get(row, 14)?;
-            State::Failed(JobFault {
-                class: class.ok_or_else(|| missing("known fault"))?,
-                message: message.ok_or_else(|| missing("fault message"))?,
-            })
-        }
+        StateKind::Failed => State::Failed(fault(row, 13)?),
         StateKind::Canceled => State::Canceled,
+        StateKind::AwaitingUrl => {
+            State::AwaitingUrl { fault: fault(row, 19)?, until: Timestamp(get(row, 11)?) }
+        }
     };
     let phase: i64 = get(row, 8)?;
     let phase = usize::try_from(phase).ok().and_then(|at| Phase::ALL.get(at).copied());
@@ -92,7 +98,12 @@ pub(super) fn job(row: &Row) -> Result<Job, Failure> {
         created: Timestamp(get(row, 10)?),
         claimed: time(row, 17)?,
         deadline: Timestamp(get(row, 11)?),
-        progress: Progress { state, attempt: small(row, 3)?, rescues: small(row, 4)? },
+        progress: Progress {
+            state,
+            attempt: small(row, 3)?,
+            rescues: small(row, 4)?,
+            renewals: small(row, 18)?,
+        },
         phase: phase.ok_or_else(|| missing("phase"))?,
         bytes: natural(row, 9)?,
         finished: time(row, 12)?,
@@ -152,6 +163,7 @@ pub(super) fn queue(row: &Row) -> Result<AccountQueue, Failure> {
         running: natural(row, 2)?,
         waiting: natural(row, 3)?,
         oldest_ready: time(row, 4)?,
+        awaiting: natural(row, 5)?,
     })
 }
 

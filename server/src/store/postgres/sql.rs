@@ -12,12 +12,12 @@ macro_rules! job_columns {
         "job.key, job.account, job.state::BIGINT, job.attempt::BIGINT, job.rescues::BIGINT, \
          job.token, job.due, job.lease_until, job.phase::BIGINT, job.bytes, job.created, \
          job.deadline, job.finished, job.fault_code, job.fault_message, job.url, job.request, \
-         job.claimed"
+         job.claimed, job.renewals::BIGINT, job.halt_code, job.halt_message"
     };
 }
 
 /// How many columns that is.
-pub(super) const JOB_COLUMNS: usize = 18;
+pub(super) const JOB_COLUMNS: usize = 21;
 
 /// The columns that [`super::row::facts_and_object`] reads, from its first index on.
 macro_rules! object_columns {
@@ -141,12 +141,13 @@ statements! {
         unnest($1::BIGINT[], $2::TEXT[]) AS wanted (account, id) USING (account, id)";
     QUOTAS_FIND = "SELECT day, account, calls FROM quota JOIN \
         unnest($1::BIGINT[], $2::BIGINT[]) AS wanted (day, account) USING (day, account)";
-    QUEUED = "SELECT account, SUM(pending + waiting)::BIGINT FROM queue \
+    QUEUED = "SELECT account, SUM(pending + waiting + awaiting)::BIGINT FROM queue \
         WHERE account = ANY($1) GROUP BY account";
     REFERENCES_HELD = "SELECT wanted.account, wanted.id FROM \
         unnest($1::BIGINT[], $2::TEXT[]) AS wanted (account, id) \
         WHERE EXISTS (SELECT 1 FROM job WHERE job.account = wanted.account \
-        AND job.reference_id = wanted.id AND job.reference_id IS NOT NULL AND job.state < 4)";
+        AND job.reference_id = wanted.id AND job.reference_id IS NOT NULL \
+        AND job.state NOT IN (4, 5))";
     KEYS_TAKE = "SELECT job_keys($1, $2)";
     JOBS_INSERT = "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, \
         bytes, created, deadline, url_hash, reference_id, url, request) \
@@ -225,6 +226,22 @@ statements! {
         attempt = GREATEST(job.attempt - 1, 0), rescues = rescues + 1 \
         FROM over WHERE job.key = over.key RETURNING job.account";
 
+    // Another URL for a job: which of these two wins, `deadline` says.
+    HALT = ending!(
+        "state = 6, lease_until = NULL, bytes = held.bytes, halt_code = $6, halt_message = $7"
+    );
+    URL_OF = "SELECT state::BIGINT, renewals::BIGINT, url, request FROM job \
+        WHERE key = $1 AND account + 0 = $2 FOR UPDATE";
+    REPLACE_URL = "UPDATE job SET state = 2, due = $3, attempt = 0, renewals = renewals + 1, \
+        url = $4, url_hash = $5, request = $6, halt_code = NULL, halt_message = NULL \
+        WHERE key = $1 AND account + 0 = $2 AND state = 6 AND deadline > $3";
+    LAPSE = "WITH over AS (SELECT key FROM job WHERE state = 6 AND deadline <= $1 \
+        ORDER BY deadline, key LIMIT $2 FOR UPDATE SKIP LOCKED) \
+        UPDATE job SET state = 4, finished = $1, fault_code = halt_code, \
+        fault_message = halt_message || $3, halt_code = NULL, halt_message = NULL \
+        FROM over WHERE job.key = over.key \
+        RETURNING job.account, job.created, job.bytes, job.fault_code";
+
     // Cancelling: `state = 0` under the lock is the whole rule.
     CANCEL = "WITH wanted AS (SELECT key FROM job \
         WHERE key = ANY($1) AND account = $2 AND state = 0 ORDER BY key FOR UPDATE) \
@@ -282,7 +299,7 @@ statements! {
          media.tags, media.cover_url, media.cate_id, media.reference_id, media.user_data, ",
         object_columns!(),
         " FROM job LEFT JOIN media ON media.key = job.key WHERE job.account = $2 \
-         AND job.reference_id = $1 AND job.reference_id IS NOT NULL AND job.state < 4"
+         AND job.reference_id = $1 AND job.reference_id IS NOT NULL AND job.state NOT IN (4, 5)"
     );
     MEDIA_OBJECTS = concat!(
         "SELECT media.key, ", object_columns!(), " FROM media WHERE media.key = ANY($1)"
@@ -291,18 +308,19 @@ statements! {
     OBJECTS_AFTER = "SELECT key, location, object_key, size FROM media \
         WHERE key > $1 ORDER BY key LIMIT $2";
     QUEUE_TOTALS = "SELECT COALESCE(SUM(pending), 0)::BIGINT, COALESCE(SUM(running), 0)::BIGINT, \
-        COALESCE(SUM(waiting), 0)::BIGINT FROM queue";
+        COALESCE(SUM(waiting), 0)::BIGINT, COALESCE(SUM(awaiting), 0)::BIGINT FROM queue";
     OLDEST_READY = "SELECT MIN(first.due) FROM (SELECT account FROM queue GROUP BY account \
         HAVING SUM(pending + waiting) > 0) AS busy CROSS JOIN LATERAL (SELECT job.due FROM job \
         WHERE job.account = busy.account AND job.due IS NOT NULL ORDER BY job.due LIMIT 1) AS first";
 
     // Counters: the part of this session.
-    QUEUE_ADD = "INSERT INTO queue (account, part, pending, running, waiting) \
-        SELECT account, (pg_backend_pid() % 16)::SMALLINT, pending, running, waiting FROM \
-        unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) \
-        AS new (account, pending, running, waiting) ORDER BY account \
+    QUEUE_ADD = "INSERT INTO queue (account, part, pending, running, waiting, awaiting) \
+        SELECT account, (pg_backend_pid() % 16)::SMALLINT, pending, running, waiting, awaiting \
+        FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[]) \
+        AS new (account, pending, running, waiting, awaiting) ORDER BY account \
         ON CONFLICT (account, part) DO UPDATE SET pending = queue.pending + excluded.pending, \
-        running = queue.running + excluded.running, waiting = queue.waiting + excluded.waiting";
+        running = queue.running + excluded.running, waiting = queue.waiting + excluded.waiting, \
+        awaiting = queue.awaiting + excluded.awaiting";
     TALLY_ADD = "INSERT INTO tally (minute, account, what, code, part, jobs, bytes, millis) \
         SELECT minute, account, what, code, (pg_backend_pid() % 16)::SMALLINT, jobs, bytes, millis \
         FROM unnest($1::BIGINT[], $2::BIGINT[], $3::SMALLINT[], $4::TEXT[], $5::BIGINT[], \
@@ -317,10 +335,12 @@ statements! {
         fault_code, fault_message FROM attempt WHERE job = ANY($1) ORDER BY job, token";
     QUEUES = "SELECT busy.account, busy.pending, busy.running, busy.waiting, \
         (SELECT job.due FROM job WHERE job.account = busy.account AND job.due IS NOT NULL \
-        ORDER BY job.due LIMIT 1) FROM (SELECT account, SUM(pending)::BIGINT AS pending, \
-        SUM(running)::BIGINT AS running, SUM(waiting)::BIGINT AS waiting FROM queue \
-        GROUP BY account HAVING SUM(pending + running + waiting) > 0) AS busy \
-        ORDER BY busy.pending + busy.running + busy.waiting DESC, busy.account LIMIT $1";
+        ORDER BY job.due LIMIT 1), busy.awaiting FROM (SELECT account, \
+        SUM(pending)::BIGINT AS pending, SUM(running)::BIGINT AS running, \
+        SUM(waiting)::BIGINT AS waiting, SUM(awaiting)::BIGINT AS awaiting FROM queue \
+        GROUP BY account HAVING SUM(pending + running + waiting + awaiting) > 0) AS busy \
+        ORDER BY busy.pending + busy.running + busy.waiting + busy.awaiting DESC, busy.account \
+        LIMIT $1";
     TALLIES = "SELECT minute, account, what::BIGINT, code, SUM(jobs)::BIGINT, SUM(bytes)::BIGINT, \
         SUM(millis)::BIGINT FROM tally WHERE minute >= $1 GROUP BY minute, account, what, code \
         ORDER BY minute DESC, account DESC, what DESC, code DESC LIMIT $2";

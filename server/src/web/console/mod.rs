@@ -46,6 +46,7 @@ mod visit;
 pub(crate) use causes::{CAUSES, Cause};
 pub use session::{COOKIE, Console};
 
+use form::FORM_LIMIT;
 use page::{Answered, Trouble};
 use visit::{Arrival, Visit};
 
@@ -78,7 +79,7 @@ async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
 /// An action. Without a session the sign-in page keeps what was typed; without the session's own
 /// token in the form nothing is done.
 async fn act(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let arrival = match Arrival::read(&api, request).await {
+    let arrival = match Arrival::read(&api, request, FORM_LIMIT).await {
         Ok(arrival) => arrival,
         Err(refusal) => return refusal,
     };
@@ -129,6 +130,7 @@ async fn perform(visit: &Visit, form: &form::Fields) -> Answered {
         ["submit"] => Box::pin(submit::submit(visit, form)).await,
         ["jobs", "cancel"] => Box::pin(bulk::cancel(visit, form)).await,
         ["jobs", id, "cancel"] => Box::pin(job::cancel(visit, id)).await,
+        ["jobs", id, "url"] => Box::pin(job::replace(visit, id, form)).await,
         ["jobs", id, "again"] => Box::pin(again::submit(visit, id)).await,
         ["keys"] => Box::pin(keys::create(visit, form)).await,
         ["keys", "status"] => Box::pin(keys::set_status(visit, form)).await,

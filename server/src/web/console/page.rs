@@ -71,6 +71,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("submitted", "Accepted. The newest jobs are at the top."),
     ("cancelled", "The job is cancelled."),
     ("not-pending", "Nothing was cancelled: the job is not pending any more."),
+    ("url-replaced", "The job goes on with the new URL."),
     ("again", "Submitted again: this is the new job."),
     ("key-changed", "The key is changed; it takes effect within a second."),
     ("key-deleted", "The key is deleted, and its sessions with it."),
@@ -213,6 +214,13 @@ pub(super) struct Words {
 /// Whole seconds to wait before another try.
 fn seconds_to_wait(fault: &Fault) -> u64 {
     fault.retry_after_ms().unwrap_or(1_000).div_ceil(1_000)
+}
+
+/// The status of what the visitor can mend by typing something else; nothing for what passes or is the
+/// server's own trouble.
+pub(super) fn mendable(fault: &Fault) -> Option<StatusCode> {
+    let is_theirs = fault.status() < 500 && fault.retry_after_ms().is_none();
+    StatusCode::from_u16(fault.status()).ok().filter(|_| is_theirs)
 }
 
 fn words_of(fault: &Fault) -> Words {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::cluster::{self, Version, foreign};
+use super::cluster::{self, Cluster, Version, foreign};
 use super::{PostgresStore, fresh, open};
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{Bed, at, new_job, submission};
@@ -129,6 +129,27 @@ async fn a_node_survives_the_end_of_all_its_connections() {
         assert_eq!(store.stats().await.unwrap().pending, round.unsigned_abs() + 1);
     }
     store.close().await.unwrap();
+}
+
+/// As with a primary and its standby: one host is gone, one takes no writes, one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_hosts_the_one_that_takes_writes_is_used() {
+    let test = "of_several_hosts_the_one_that_takes_writes_is_used";
+    let Some(cluster) = cluster::shared(Version::Fifteen, test) else { return };
+    let read_only = Cluster::start(Version::Fifteen, &["default_transaction_read_only=on"]);
+    let read_only = read_only.expect("as the other one");
+    let url = cluster.schema().await;
+    let own = format!("127.0.0.1:{}/", cluster.port());
+    let all = format!("127.0.0.1:1,127.0.0.1:{},{own}", read_only.port());
+    for options in ["", "&target_session_attrs=read-write"] {
+        let several = format!("{}{options}", url.replace(&own, &all));
+        let store = Arc::new(fresh(&several).await);
+        let bed = Bed::new(store.clone()).await;
+        bed.one(at(0)).await;
+        assert_eq!(jobs(&url).await, 1);
+        foreign(&url).await.batch_execute("DELETE FROM job; DELETE FROM account").await.unwrap();
+        store.close().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

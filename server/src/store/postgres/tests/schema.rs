@@ -1,12 +1,16 @@
 //! The database: its schema, its rules, its versions.
 
+use std::sync::Arc;
+
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
-use super::cluster::{self, Version, foreign};
+use super::super::link::rows;
+use super::super::row;
+use super::cluster::{self, Cluster, Version, foreign};
 use super::{PostgresStore, fresh, open};
 use crate::store::conformance::bed::{Bed, at, success};
 use crate::store::{Store, StoreError};
-use std::sync::Arc;
 
 const MAX: Version = Version::Eighteen;
 
@@ -71,7 +75,12 @@ async fn the_database_itself_refuses_what_the_rules_forbid() {
         (pending, "due = NULL"),
         (pending, "state = 3, due = NULL"),
         (pending, "state = 4, due = NULL, finished = 1"),
-        (pending, "state = 6, due = NULL, finished = 1"),
+        (pending, "state = 7, due = NULL, finished = 1"),
+        (pending, "state = 6, due = NULL"),
+        (pending, "state = 6, due = NULL, halt_code = 'c'"),
+        (pending, "state = 6, due = NULL, halt_code = 'c', halt_message = 'm', finished = 1"),
+        (pending, "halt_code = 'c', halt_message = 'm'"),
+        (pending, "renewals = -1"),
         (pending, "lease_until = 5"),
         (pending, "account = 999"),
     ] {
@@ -109,4 +118,28 @@ async fn both_engines_keep_the_same_columns() {
     };
     assert_eq!(only_here.iter().filter(own).collect::<Vec<_>>(), Vec::<&&String>::new());
     assert_eq!(only_there, Vec::<&String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_breaks_the_promise_is_told_of_and_its_sessions_wait_for_the_disk() {
+    let test = "a_server_that_breaks_the_promise_is_told_of_and_its_sessions_wait_for_the_disk";
+    let settings = ["synchronous_commit=off", "full_page_writes=off"];
+    let Some(cluster) = Cluster::start(Version::Fifteen, &settings) else {
+        return cluster::skip(test, Version::Fifteen);
+    };
+    let url = cluster.schema().await;
+    let store = fresh(&url).await;
+    let told = PostgresStore::inspect(&url).await.unwrap().server.warnings.join("\n");
+    for word in ["fsync = off", "full_page_writes = off", "synchronous_commit = off"] {
+        assert!(told.contains(word), "{told}");
+    }
+    let setting = store.link.read((), |db, ()| {
+        async move {
+            let shown = rows(db, "SHOW synchronous_commit", &[]).await?;
+            row::get::<String>(&shown[0], 0)
+        }
+        .boxed()
+    });
+    assert_eq!(setting.await.unwrap(), "on");
+    store.close().await.unwrap();
 }
