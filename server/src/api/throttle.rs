@@ -62,8 +62,9 @@ struct Here {
     usable_until: Option<Instant>,
     /// The database has said that there is no room until then.
     closed_until: Option<Instant>,
-    /// Callers who wait for the database's answer.
+    /// Callers who wait for the database's answer, and how many of them have it.
     waiting: u32,
+    promised: u32,
 }
 
 impl Throttle {
@@ -119,6 +120,10 @@ impl Throttle {
         let asking = gate.asking.lock().await;
         let wanted = {
             let mut here = gate.here();
+            if here.promised > 0 {
+                here.promised -= 1;
+                return Ok(());
+            }
             if let Some(answer) = here.answer(Instant::now()) {
                 return answer;
             }
@@ -136,7 +141,9 @@ impl Throttle {
             }
             Ok(Some(RateGrant { calls, .. })) => {
                 let mut here = gate.here();
-                here.taken = calls - 1;
+                // Those who wait have theirs now, however long it takes until they run again.
+                here.promised = (calls - 1).min(here.waiting - 1);
+                here.taken = calls - 1 - here.promised;
                 here.usable_until = Some(asked + HELD);
                 Ok(())
             }
@@ -201,6 +208,8 @@ struct Waiting<'a>(&'a Gate);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.here().waiting -= 1;
+        let mut here = self.0.here();
+        here.waiting -= 1;
+        here.promised = here.promised.min(here.waiting);
     }
 }

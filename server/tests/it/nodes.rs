@@ -17,12 +17,13 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::harness::origin::Origin;
-use crate::harness::postgres::{self, Version, foreign};
+use crate::harness::postgres::{self, Cluster, Version, foreign};
 use crate::harness::process::{self, Process};
 use crate::harness::{Client, KEY_ID, SECRET, SOON, config, spawn, until};
 
 /// A database, and what nodes share beside it.
 struct Farm {
+    cluster: &'static Cluster,
     url: String,
     common: TempDir,
 }
@@ -30,15 +31,20 @@ struct Farm {
 impl Farm {
     /// A migrated database; `None`, said loudly, where there is no PostgreSQL.
     async fn new(test: &str) -> Option<Self> {
-        let farm = Self::empty(test).await?;
+        Self::on(Version::Fifteen, test).await
+    }
+
+    async fn on(version: Version, test: &str) -> Option<Self> {
+        let farm = Self::empty(version, test).await?;
         let migrated = farm.command(farm.common.path()).arg("migrate").output().unwrap();
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         Some(farm)
     }
 
-    async fn empty(test: &str) -> Option<Self> {
-        let cluster = postgres::shared(Version::Fifteen, test)?;
-        Some(Self { url: cluster.schema().await, common: tempfile::tempdir().unwrap() })
+    async fn empty(version: Version, test: &str) -> Option<Self> {
+        let cluster = postgres::shared(version, test)?;
+        let (url, common) = (cluster.schema().await, tempfile::tempdir().unwrap());
+        Some(Self { cluster, url, common })
     }
 
     fn storage(&self) -> String {
@@ -168,7 +174,7 @@ async fn a_request_is_taken_once_over_all_nodes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sixty_calls_in_a_second_over_two_nodes_fifty_pass() {
     let test = "of_sixty_calls_in_a_second_over_two_nodes_fifty_pass";
-    let Some(farm) = Farm::new(test).await else { return };
+    let Some(farm) = Farm::on(Version::Eighteen, test).await else { return };
     let (a, b) = (farm.member(|c| c.transfers = 0).await, farm.member(|c| c.transfers = 0).await);
     let unknown = [("JobIds", "0123456789abcdef0123456789abcdef")];
     let (here, there) = (a.client(), b.client());
@@ -198,6 +204,8 @@ async fn jobs_of_a_killed_node_are_rescued_and_finish_on_another() {
     let origin = Origin::start().await;
     let dir = tempfile::tempdir().unwrap();
     let doomed = farm.process(dir.path(), |_| {});
+    let place = format!("127.0.0.1:{}", farm.cluster.port());
+    assert!(doomed.log().contains(&place), "it says where it works: {}", doomed.log());
     let paths: Vec<String> = (0..4).map(|n| format!("/held/{n}.mp4")).collect();
     let urls: Vec<String> = paths.iter().map(|path| origin.url(path)).collect();
     let ids = doomed.client().submit(&urls).await;
@@ -310,7 +318,7 @@ fn fails(command: &mut Command) -> (Option<i32>, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_work_is_refused_with_what_to_do_and_without_the_password() {
     let test = "what_cannot_work_is_refused_with_what_to_do_and_without_the_password";
-    let Some(mut farm) = Farm::empty(test).await else { return };
+    let Some(mut farm) = Farm::empty(Version::Fifteen, test).await else { return };
     farm.url = farm.url.replace("haulage@", "haulage:hunter2hunter2@");
     let dir = tempfile::tempdir().unwrap();
     let said = |command: &mut Command| {

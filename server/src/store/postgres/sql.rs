@@ -1,7 +1,7 @@
 //! Every statement of the PostgreSQL backend, by name. A test prepares them all; another asserts how
 //! the hot ones are planned.
 //!
-//! An account whose index must not be taken for the better one is written `account + 0`.
+//! A column whose index must not be taken for the better one is written `account + 0`.
 //!
 //! Rows are locked in the order of their keys, and counters after everything else, in their own
 //! order: transactions that lock what they need in one order cannot wait for each other in a circle.
@@ -234,7 +234,7 @@ statements! {
         WHERE key = $1 AND account + 0 = $2 FOR UPDATE";
     REPLACE_URL = "UPDATE job SET state = 2, due = $3, attempt = 0, renewals = renewals + 1, \
         url = $4, url_hash = $5, request = $6, halt_code = NULL, halt_message = NULL \
-        WHERE key = $1 AND account + 0 = $2 AND state = 6 AND deadline > $3";
+        WHERE key = $1 AND account + 0 = $2 AND state + 0 = 6 AND deadline > $3";
     LAPSE = "WITH over AS (SELECT key FROM job WHERE state = 6 AND deadline <= $1 \
         ORDER BY deadline, key LIMIT $2 FOR UPDATE SKIP LOCKED) \
         UPDATE job SET state = 4, finished = $1, fault_code = halt_code, \
