@@ -17,6 +17,7 @@ use wire::reply::{SettingInfo, StorageInfo};
 use super::database::{Database, Opened, open_vault};
 use super::first_key::{self, FirstKey, FirstKeyError};
 use super::members::{self, Roles};
+use super::recovery::recover;
 use super::stop::Stop;
 use super::tasks::Tasks;
 use crate::api::auth::Authenticator;
@@ -524,35 +525,4 @@ fn partial_limits(config: &Config) -> PartialLimits {
         age: config.partial_age,
         min_free: config.min_free,
     }
-}
-
-/// Clears what a kill left: leases of the process that died, and the unfinished files that no job
-/// can continue. Right because the lock says that no other process works in this data directory.
-async fn recover(
-    store: &dyn Store,
-    spool: &Spool,
-    limits: &PartialLimits,
-    now: Timestamp,
-    is_shared: bool,
-) -> Result<(), StartError> {
-    const BATCH: usize = 1_000;
-    let mut ended = 0;
-    // On a shared database other nodes work; leases of a node that died end by their time.
-    while !is_shared {
-        match store.job_expire(now, BATCH, true).await? {
-            0 => break,
-            some => ended += some,
-        }
-    }
-    let swept = partials::sweep(store, spool, limits, now, When::Start).await?;
-    if ended + swept.removed + swept.kept > 0 {
-        let (removed, kept) = (swept.removed, swept.kept);
-        tracing::info!(
-            ended,
-            removed,
-            kept,
-            "recovered: leases ended, unfinished files removed, kept"
-        );
-    }
-    Ok(())
 }
