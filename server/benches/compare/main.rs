@@ -1,6 +1,6 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [console] [enqueue] [lists] [pull] [slow]` (all by
+//! `cargo bench --bench compare -- [api] [console] [enqueue] [lists] [pull] [small] [slow]` (all by
 //! default). Figures beside peers are the median of [`ROUNDS`] rounds in which the sides take turns;
 //! the ratio is what to quote. The load generator shares the cores with what it measures. Traffic
 //! stays on loopback.
@@ -15,9 +15,11 @@ mod load;
 mod machine;
 mod origin;
 mod pages;
+mod peers;
 mod pull;
 mod server;
 mod slow;
+mod small;
 
 /// Counted rounds of every measurement.
 pub const ROUNDS: usize = 5;
@@ -50,6 +52,9 @@ fn main() {
         }
         if wanted("pull") {
             pull::large().await;
+        }
+        if wanted("small") {
+            small::many().await;
         }
         if wanted("slow") {
             slow::many().await;

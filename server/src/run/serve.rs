@@ -31,7 +31,6 @@ use crate::config::Config;
 use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
-use crate::domain::time::Timestamp;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
@@ -44,7 +43,7 @@ use crate::web::console::Console;
 use crate::worker::board::Board;
 use crate::worker::janitor::SweepError;
 use crate::worker::pace::Pace;
-use crate::worker::partials::{self, PartialLimits, When};
+use crate::worker::partials::PartialLimits;
 use crate::worker::{Rhythm, WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
@@ -461,6 +460,7 @@ impl Parts<'_> {
                 rescues: config.rescues,
                 min_free: config.min_free,
                 md5: config.md5,
+                sha256_max: config.sha256_max,
                 retention: config.retention,
                 rhythm: Rhythm::new(config.checkpoint_bytes, config.checkpoint_interval),
                 partials: partial_limits(config),

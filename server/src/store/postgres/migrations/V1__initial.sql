@@ -152,7 +152,8 @@ CREATE TABLE media (
     codec        TEXT,
     object_key   TEXT NOT NULL,
     size         BIGINT NOT NULL CHECK (size >= 0),
-    sha256       TEXT NOT NULL,
+    -- Not every object has one.
+    sha256       TEXT,
     -- The 64 bits as a signed number.
     crc64        BIGINT NOT NULL
 );
