@@ -12,10 +12,12 @@ use crate::blob::BlobError;
 use crate::blob::copying::Copier;
 use crate::config::Config;
 use crate::domain::id::Key;
+use crate::domain::media::DEFAULT_LOCATION;
 use crate::door::vault::KEY_FILE;
 use crate::run::first_key::CREDENTIALS_FILE;
-use crate::run::serve::{DATABASE_FILE, OBJECTS_DIR, StartError, database_path, objects_dir};
-use crate::store::postgres::PostgresStore;
+use crate::run::serve::{DATABASE_FILE, OBJECTS_DIR, StartError, database_path};
+use crate::run::storage::local_objects;
+use crate::store::postgres::{KnownObject, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
@@ -63,7 +65,8 @@ pub enum BackupError {
 /// [`BackupError`]; `to` holds no [`MARK`] of this run then.
 pub fn take(config: &Config, to: &Path, taken_at: &str) -> Result<Saved, BackupError> {
     let database = database_path(config)?;
-    let objects = objects_dir(config)?;
+    // Objects in buckets and in further directories are for whoever keeps those.
+    let objects = local_objects(config);
     check_target(to)?;
     let copier = Copier::into_dir(to.to_owned())?;
     remove(&to.join(MARK))?;
@@ -75,7 +78,7 @@ pub fn take(config: &Config, to: &Path, taken_at: &str) -> Result<Saved, BackupE
     copy_keys(config, &copier)?;
     let mut saved = Saved::default();
     SqliteStore::for_each_object(&to.join(DATABASE_FILE), |object| {
-        saved.copy(&copier, &objects, &object.location, object.object_key, object.size)
+        saved.copy(&copier, objects.as_deref(), &object.location, object.object_key, object.size)
     })?;
     copier.write(MARK, &mark(taken_at, &saved))?;
     Ok(saved)
@@ -92,7 +95,7 @@ pub async fn take_objects(
     to: &Path,
     taken_at: &str,
 ) -> Result<Saved, BackupError> {
-    let objects = objects_dir(config)?;
+    let objects = local_objects(config);
     check_target(to)?;
     let store = PostgresStore::open(url, 1).await?;
     let copier = Copier::into_dir(to.to_owned())?;
@@ -106,7 +109,8 @@ pub async fn take_objects(
         let Some(last) = known.last() else { break };
         after = last.key;
         for object in known {
-            saved.copy(&copier, &objects, &object.location, object.object_key, object.size)?;
+            let KnownObject { location, object_key, size, .. } = object;
+            saved.copy(&copier, objects.as_deref(), &location, object_key, size)?;
         }
     }
     store.close().await?;
@@ -132,15 +136,16 @@ impl Saved {
     fn copy(
         &mut self,
         copier: &Copier,
-        objects: &Path,
+        objects: Option<&Path>,
         location: &str,
         key: String,
         size: u64,
     ) -> Result<(), BackupError> {
-        if location != LOCAL {
+        // Objects in buckets and in further directories are for whoever keeps those.
+        let Some(objects) = objects.filter(|_| location == DEFAULT_LOCATION) else {
             self.elsewhere += 1;
             return Ok(());
-        }
+        };
         match copier.copy(&objects.join(&key), &format!("{OBJECTS_DIR}/{key}"), Some(size)) {
             Ok(true) => {
                 self.objects += 1;
@@ -152,9 +157,6 @@ impl Saved {
         Ok(())
     }
 }
-
-/// Name of the local storage location.
-const LOCAL: &str = "default";
 
 fn mark(taken_at: &str, saved: &Saved) -> String {
     let mark = serde_json::json!({

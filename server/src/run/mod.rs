@@ -8,4 +8,5 @@ pub mod members;
 mod recovery;
 pub mod serve;
 pub mod stop;
+pub mod storage;
 pub mod tasks;

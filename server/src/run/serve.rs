@@ -12,13 +12,14 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
-use wire::reply::{SettingInfo, StorageInfo};
+use wire::reply::SettingInfo;
 
 use super::database::{Database, Opened, open_vault};
 use super::first_key::{self, FirstKey, FirstKeyError};
 use super::members::{self, Roles};
 use super::recovery::recover;
 use super::stop::Stop;
+use super::storage;
 use super::tasks::Tasks;
 use crate::api::auth::Authenticator;
 use crate::api::media::{MediaDeps, PlayUrls};
@@ -26,11 +27,12 @@ use crate::api::records::Records;
 use crate::api::throttle::Throttle;
 use crate::api::{self, Api};
 use crate::blob::spool::Spool;
-use crate::blob::{BlobError, Blobs, LocalBlobs};
+use crate::blob::{BlobError, Locations};
 use crate::config::Config;
 use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
+use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
@@ -75,7 +77,7 @@ pub enum StartError {
     )]
     OtherMasterKey,
     #[error(
-        "this version stores into local files only: HAULAGE_STORAGE_URL must begin with file://"
+        "a storage location that is a bucket has no key; give it one with HAULAGE_STORAGE_KEYS"
     )]
     Storage,
     #[error("cannot open the database: {0}")]
@@ -223,7 +225,7 @@ async fn launch(
     let base_url = format!("http://{address}");
 
     let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
-    let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
+    let locations = storage::open(&config).await?;
     recover(store.as_ref(), &spool, &partial_limits(&config), clock.now(), is_shared).await?;
 
     let parts = Parts {
@@ -234,7 +236,7 @@ async fn launch(
         store,
         is_shared,
         spool,
-        blobs,
+        locations,
         address,
         program,
     };
@@ -325,7 +327,7 @@ struct Parts<'a> {
     /// Whether other nodes work on the store too.
     is_shared: bool,
     spool: Spool,
-    blobs: Arc<dyn Blobs>,
+    locations: Locations,
     address: SocketAddr,
     program: PathBuf,
 }
@@ -359,6 +361,7 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             play_urls: play_urls.clone(),
             spool: self.spool.clone(),
+            locations: self.locations.clone(),
             board: shared.board.clone(),
             metrics: shared.metrics.clone(),
             wake: shared.wake.clone(),
@@ -387,7 +390,7 @@ impl Parts<'_> {
             },
             media: MediaDeps {
                 store: self.store.clone(),
-                blobs: self.blobs.clone(),
+                locations: self.locations.clone(),
                 urls: play_urls,
                 codec: self.codec(),
                 clock: self.clock.clone(),
@@ -411,18 +414,13 @@ impl Parts<'_> {
             from: in_force.origin.to_string(),
             doc: in_force.setting.doc.to_owned(),
         });
-        let objects = objects_dir(self.config).unwrap_or_default();
         NodeFacts {
             started: self.clock.now(),
             lease: self.config.lease,
             transfer_limit: self.config.transfers,
             receiving: shared.receiving.clone(),
             probe: if self.ffprobe().is_some() { "ffprobe" } else { "built-in readers" },
-            storage: vec![StorageInfo {
-                location: "default".to_owned(),
-                kind: "file".to_owned(),
-                place: objects.display().to_string(),
-            }],
+            storage: storage::shown(self.config),
             settings: settings.collect(),
             stop: shared.stop.clone(),
         }
@@ -440,7 +438,7 @@ impl Parts<'_> {
             store: self.store.clone(),
             fetcher: Fetcher::new(settings)?,
             spool: self.spool.clone(),
-            blobs: self.blobs.clone(),
+            locations: self.locations.clone(),
             probe: ProbeSettings::new(self.ffprobe(), self.program.clone()),
             vault: self.vault.clone(),
             clock: self.clock.clone(),
@@ -456,7 +454,7 @@ impl Parts<'_> {
                     attempts: config.attempts,
                 },
                 lease: config.lease,
-                per_account: config.per_account,
+                shares: Shares { per_account: config.per_account, reserve: config.reserved() },
                 rescues: config.rescues,
                 min_free: config.min_free,
                 md5: config.md5,
@@ -505,17 +503,6 @@ pub fn database_path(config: &Config) -> Result<PathBuf, StartError> {
     match &config.database_url {
         None => Ok(config.data_dir.join(DATABASE_FILE)),
         Some(url) => url.strip_prefix("sqlite://").map(PathBuf::from).ok_or(StartError::Database),
-    }
-}
-
-/// Where local objects live.
-///
-/// # Errors
-/// [`StartError::Storage`] when the configuration names another storage.
-pub fn objects_dir(config: &Config) -> Result<PathBuf, StartError> {
-    match &config.storage_url {
-        None => Ok(config.data_dir.join(OBJECTS_DIR)),
-        Some(url) => url.strip_prefix("file://").map(PathBuf::from).ok_or(StartError::Storage),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haulage::api::throttle::Throttle;
+use haulage::blob::Place;
 use haulage::config::Config;
 use haulage::domain::account::AccountId;
 use haulage::run::members::Roles;
@@ -57,7 +58,7 @@ impl Farm {
             database_url: Some(self.url.clone()),
             database_connections: 6,
             master_key_file: Some(self.common.path().join("master.key")),
-            storage_url: Some(self.storage()),
+            storage_url: Some(Place::Directory(self.common.path().join("objects"))),
             ..config(data_dir)
         }
     }

@@ -5,7 +5,7 @@ use deadpool_postgres::Client;
 use super::failure::Failure;
 use super::link::{Write, execute, first_row, rows};
 use super::{row, sql};
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus, Weight};
 use crate::domain::time::Timestamp;
 
 pub(super) async fn create(
@@ -21,17 +21,24 @@ pub(super) async fn create(
         name: name.to_owned(),
         enabled: true,
         operator,
+        weight: Weight::default(),
+        paused: false,
         created: now,
     }))
 }
 
-pub(super) async fn set_enabled(
+pub(super) async fn change(
     write: &Write<'_>,
     name: &str,
-    enabled: bool,
-) -> Result<bool, Failure> {
+    change: AccountChange,
+) -> Result<Option<Account>, Failure> {
+    let AccountChange { enabled, weight, paused } = change;
     let name = row::text(name);
-    Ok(execute(&write.db, sql::ACCOUNT_SET_ENABLED, &[&name, &enabled]).await? > 0)
+    let weight = weight.map(|weight| i16::from(weight.get()));
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&name, &enabled, &weight, &paused];
+    let changed = first_row(&write.db, sql::ACCOUNT_CHANGE, &values).await?;
+    changed.map(|changed| row::account(&changed, 0)).transpose()
 }
 
 pub(super) async fn list(db: &Client) -> Result<Vec<Account>, Failure> {

@@ -1,137 +1,150 @@
-//! Handing out ready jobs, one account after the other in turn, on any number of nodes at once.
+//! Handing out jobs, on any number of nodes at once: who goes next is decided by
+//! [`crate::domain::turns`], which job of theirs by [`crate::store::line`].
 //!
-//! A loose scan of the index of ready jobs finds the accounts, one seek for each; then their jobs
-//! are claimed in rounds. Rows that another node is about to claim are passed over. The turn is this
-//! node's own: with several nodes each goes round by itself.
+//! A claim looks first and locks then. It reads the heads of all lanes, chooses, and locks what it
+//! chose; rows that another transaction holds are passed over, and it chooses again without them.
+//! Turns are this node's own: with several nodes each goes round by itself. What accounts have
+//! running is counted over all of them.
 
-use std::cmp::Ordering;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use super::failure::Failure;
+use super::lanes::{Heads, Short};
 use super::link::{Write, rows};
 use super::{row, sql};
 use crate::domain::account::AccountId;
+use crate::domain::id::Key;
 use crate::domain::job::{State, StateKind};
+use crate::domain::turns::{Contender, Turns};
+use crate::store::line::{Passed, Search};
 use crate::store::{Claim, ClaimRequest};
 
-/// An account in the rounds of a claim.
-struct Seat {
-    account: i64,
-    /// How many more of its jobs may run.
-    room: i64,
+/// Times that a claim chooses. Beyond it, it is content with what it has: whoever was faster every
+/// time has the others.
+const ROUNDS: usize = 4;
+
+/// What became of the jobs that were chosen so far.
+#[derive(Default)]
+struct Chosen {
+    /// Locked, and what they are.
+    held: BTreeMap<Key, StateKind>,
+    /// Somebody else's.
+    gone: Vec<i64>,
 }
 
-/// The account whose job was handed out last; 0 before the first.
-pub(super) type Turn = i64;
-
+/// Claims jobs; with the turns as they are then.
 pub(super) async fn claim(
     write: &mut Write<'_>,
     request: &ClaimRequest,
-    turn: Turn,
-) -> Result<(Vec<Claim>, Turn), Failure> {
+    before: &Turns,
+) -> Result<(Vec<Claim>, Turns), Failure> {
     if request.slots == 0 {
-        return Ok((Vec::new(), turn));
+        return Ok((Vec::new(), before.clone()));
     }
-    if request.per_account != 0 {
+    if request.shares.per_account != 0 {
         // Counted and claimed by one node at a time, or two could each take the last place.
         rows(&write.db, sql::CLAIM_LOCK, &[]).await?;
     }
-    let mut seats: VecDeque<Seat> = seats(write, request, turn).await?.into();
-    let mut claims = Vec::new();
-    let mut turn = turn;
-    while claims.len() < request.slots && !seats.is_empty() {
-        let left = request.slots - claims.len();
-        // As many rounds at once as every seat can have; at the end one for those whose turn it is.
-        let rounds = row::count((left / seats.len()).max(1));
-        let mut called: Vec<Seat> = seats.drain(..left.min(seats.len())).collect();
-        let mut taken: HashMap<i64, i64> = HashMap::new();
-        for (claim, account) in serve(write, request, &called, rounds).await? {
-            *taken.entry(account).or_default() += 1;
-            turn = account;
-            claims.push(claim);
+    let contenders = contenders(write).await?;
+    let mut chosen = Chosen::default();
+    let mut round = 1;
+    let (mut keys, turns) = loop {
+        let mut turns = before.clone();
+        let keys = choose(write, request, &contenders, &mut turns, &chosen.gone).await?;
+        if chosen.hold(write, request, &keys).await? || round == ROUNDS {
+            break (keys, turns);
         }
-        called.retain_mut(|seat| {
-            let taken = taken.get(&seat.account).copied().unwrap_or(0);
-            let wanted = rounds.min(seat.room);
-            seat.room -= taken;
-            // Who had fewer than it might have has no more.
-            taken == wanted && seat.room > 0
-        });
-        seats.extend(called);
-    }
-    Ok((claims, turn))
+        round += 1;
+    };
+    keys.retain(|key| chosen.held.contains_key(key));
+    Ok((start(write, request, &keys, &chosen.held).await?, turns))
 }
 
-/// The accounts that have something ready, from the one after the last served on.
-async fn seats(
+/// The accounts that have something queued and are not paused; some of it may not be due yet.
+async fn contenders(write: &Write<'_>) -> Result<Vec<Contender>, Failure> {
+    let contender = |found: &tokio_postgres::Row| {
+        let running: i64 = row::get(found, 2)?;
+        Ok(Contender {
+            account: AccountId(row::get(found, 0)?),
+            weight: row::weight(found, 1)?,
+            running: usize::try_from(running).unwrap_or(0),
+        })
+    };
+    rows(&write.db, sql::CONTENDERS, &[]).await?.iter().map(contender).collect()
+}
+
+/// The jobs that go next, in their order, without those that are `gone`.
+async fn choose(
     write: &Write<'_>,
     request: &ClaimRequest,
-    turn: Turn,
-) -> Result<Vec<Seat>, Failure> {
-    let now = request.now.0;
-    let mut accounts: Vec<i64> = Vec::new();
-    for (after, up_to) in [(turn, i64::MAX), (i64::MIN, turn)] {
-        let limit = row::count(request.slots - accounts.len());
-        if limit == 0 {
-            break;
+    contenders: &[Contender],
+    turns: &mut Turns,
+    gone: &[i64],
+) -> Result<Vec<Key>, Failure> {
+    let ClaimRequest { slots, spare, shares, hosts, now, .. } = request;
+    let mut passed = Passed::default();
+    let mut search = Search::new(&mut passed, hosts.clone(), *now);
+    let mut heads = Heads::read(&write.db, contenders, *slots, *now, search.full(), gone).await?;
+    let mut contest = turns.contest(contenders.iter().copied(), *slots, slots + spare, *shares);
+    let mut keys = Vec::new();
+    while let Some(account) = contest.whose_turn() {
+        match search.next(&mut heads, account) {
+            Ok(Some(key)) => {
+                heads.take(account, key);
+                keys.push(key);
+                contest.served(account);
+            }
+            Ok(None) => contest.out(account),
+            Err(Short(lane)) => heads.read_on(&write.db, lane, search.full()).await?,
         }
-        let found = rows(&write.db, sql::READY_ACCOUNTS, &[&after, &up_to, &now, &limit]).await?;
-        let mut stretch =
-            found.iter().map(|row| row::get(row, 0)).collect::<Result<Vec<i64>, _>>()?;
-        stretch.sort_unstable();
-        accounts.extend(stretch);
     }
-    if request.per_account == 0 {
-        return Ok(accounts.into_iter().map(|account| Seat { account, room: i64::MAX }).collect());
-    }
-    let mut running: HashMap<i64, i64> = HashMap::new();
-    for found in &rows(&write.db, sql::RUNNING, &[&accounts]).await? {
-        running.insert(row::get(found, 0)?, row::get(found, 1)?);
-    }
-    let seat = |account| {
-        let running = running.get(&account).copied().unwrap_or(0);
-        Seat { account, room: row::count(request.per_account) - running }
-    };
-    Ok(accounts.into_iter().map(seat).filter(|seat| seat.room > 0).collect())
+    Ok(keys)
 }
 
-/// Claims at most `rounds` jobs of each seat; in the order in which rounds would have given them.
-async fn serve(
+impl Chosen {
+    /// Locks what is not locked yet; whether that was all.
+    async fn hold(
+        &mut self,
+        write: &Write<'_>,
+        request: &ClaimRequest,
+        keys: &[Key],
+    ) -> Result<bool, Failure> {
+        let wanted: Vec<i64> =
+            keys.iter().filter(|key| !self.held.contains_key(key)).map(|key| key.0).collect();
+        if wanted.is_empty() {
+            return Ok(true);
+        }
+        for found in &rows(&write.db, sql::CLAIM_HOLD, &[&wanted, &request.now.0]).await? {
+            self.held.insert(Key(row::get(found, 0)?), row::state_kind(row::get(found, 1)?)?);
+        }
+        let before = self.gone.len();
+        self.gone.extend(wanted.iter().filter(|key| !self.held.contains_key(&Key(**key))));
+        Ok(self.gone.len() == before)
+    }
+}
+
+/// Begins the attempts of jobs that are locked.
+async fn start(
     write: &mut Write<'_>,
     request: &ClaimRequest,
-    seats: &[Seat],
-    rounds: i64,
-) -> Result<Vec<(Claim, i64)>, Failure> {
-    let accounts: Vec<i64> = seats.iter().map(|seat| seat.account).collect();
-    let rooms: Vec<i64> = seats.iter().map(|seat| seat.room.min(rounds)).collect();
+    keys: &[Key],
+    held: &BTreeMap<Key, StateKind>,
+) -> Result<Vec<Claim>, Failure> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
     let until = request.now + request.lease;
-    let found = rows(&write.db, sql::CLAIM, &[&accounts, &rooms, &request.now.0, &until.0]).await?;
-    let mut served = Vec::with_capacity(found.len());
-    for found in &found {
+    let mut claims: HashMap<Key, Claim> = HashMap::with_capacity(keys.len());
+    for found in &rows(&write.db, sql::CLAIM, &[&numbers, &request.now.0, &until.0]).await? {
         let job = row::job(found)?;
         let State::Running { token, .. } = job.progress.state else {
             return Err(row::corrupt("a claimed job that is not running"));
         };
-        let seat: i64 = row::get(found, sql::JOB_COLUMNS)?;
-        let was = row::state_kind(row::get(found, sql::JOB_COLUMNS + 1)?)?;
-        let due: i64 = row::get(found, sql::JOB_COLUMNS + 2)?;
-        write.counts.moved(job.account, Some(was), StateKind::Running, 1);
-        served.push((seat, due, Claim::new(job, token)));
+        let was = held.get(&job.key).copied();
+        write.counts.moved(job.account, was, StateKind::Running, 1);
+        claims.insert(job.key, Claim::new(job, token));
     }
-    served.sort_by(|(a_seat, a_due, a), (b_seat, b_due, b)| -> Ordering {
-        (a_seat, a_due, a.job().key).cmp(&(b_seat, b_due, b.job().key))
-    });
-    let mut of_seat: HashMap<i64, usize> = HashMap::new();
-    let mut rounds: Vec<(usize, i64, Claim)> = Vec::with_capacity(served.len());
-    for (seat, _, claim) in served {
-        let round = of_seat.entry(seat).or_default();
-        rounds.push((*round, seat, claim));
-        *round += 1;
-    }
-    rounds.sort_by_key(|(round, seat, _)| (*round, *seat));
-    let with_account = |(_, _, claim): (usize, i64, Claim)| {
-        let AccountId(account) = claim.job().account;
-        (claim, account)
-    };
-    Ok(rounds.into_iter().map(with_account).collect())
+    let taken = keys.iter().map(|key| claims.remove(key));
+    taken.collect::<Option<_>>().ok_or_else(|| row::corrupt("a ready job that cannot be claimed"))
 }

@@ -1,6 +1,6 @@
 //! Attempts, tallies and console sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use deadpool_postgres::Client;
@@ -12,10 +12,11 @@ use super::{PostgresStore, queries, row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::attempt::Attempt;
 use crate::domain::id::Key;
+use crate::domain::priority::Priority;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AccountQueue, ConsoleSession, Desk, NODES_LIMIT, NodeRecord, QUEUES_LIMIT, SESSIONS_KEPT,
-    StoreResult, TALLIES_LIMIT, Tally,
+    AccountQueue, ConsoleSession, Desk, NODES_LIMIT, NodeRecord, PLACES_LIMIT, QUEUES_LIMIT,
+    QueuePlace, SESSIONS_KEPT, StoreResult, TALLIES_LIMIT, Tally, line,
 };
 
 #[async_trait]
@@ -27,6 +28,14 @@ impl Desk for PostgresStore {
 
     async fn queues(&self) -> StoreResult<Vec<AccountQueue>> {
         self.link.read((), |db, ()| queues(db).boxed()).await
+    }
+
+    async fn queue_places(
+        &self,
+        keys: &[Key],
+        now: Timestamp,
+    ) -> StoreResult<Vec<(Key, QueuePlace)>> {
+        self.link.read((keys.to_vec(), now), |db, (keys, now)| places(db, keys, *now).boxed()).await
     }
 
     async fn tallies(
@@ -79,6 +88,48 @@ async fn attempts(db: &Client, keys: &[Key]) -> Result<Vec<(Key, Vec<Attempt>)>,
 async fn queues(db: &Client) -> Result<Vec<AccountQueue>, Failure> {
     let found = rows(db, sql::QUEUES, &[&row::count(QUEUES_LIMIT)]).await?;
     found.iter().map(row::queue).collect()
+}
+
+/// Counts all lanes of all jobs at once, none further than the limit.
+async fn places(
+    db: &Client,
+    keys: &[Key],
+    now: Timestamp,
+) -> Result<Vec<(Key, QueuePlace)>, Failure> {
+    let mut pending: HashMap<Key, (AccountId, Timestamp, Priority)> = HashMap::new();
+    for found in &rows(db, sql::PENDING_JOBS, &[&queries::numbers(keys)]).await? {
+        let stands = (
+            AccountId(row::get(found, 1)?),
+            Timestamp(row::get(found, 2)?),
+            row::priority(row::get(found, 3)?)?,
+        );
+        pending.insert(Key(row::get(found, 0)?), stands);
+    }
+    let mut jobs: Vec<Key> = Vec::new();
+    let (mut accounts, mut lanes): (Vec<i64>, Vec<i16>) = (Vec::new(), Vec::new());
+    let (mut dues, mut befores): (Vec<i64>, Vec<i64>) = (Vec::new(), Vec::new());
+    for key in keys {
+        let Some((account, due, priority)) = pending.get(key) else { continue };
+        for of in Priority::ALL {
+            let (due, before) = line::before((*due, *key), *priority, of, now);
+            accounts.push(account.0);
+            lanes.push(row::short(of as i64));
+            dues.push(due.0);
+            befores.push(before.0);
+        }
+        jobs.push(*key);
+    }
+    let most = row::count(PLACES_LIMIT) + 1;
+    let mut ahead: Vec<u64> = vec![0; jobs.len()];
+    for found in &rows(db, sql::AHEAD, &[&accounts, &lanes, &dues, &befores, &most]).await? {
+        let (lane, counted): (i64, i64) = (row::get(found, 0)?, row::get(found, 1)?);
+        let job = usize::try_from(lane - 1).ok().map(|lane| lane / Priority::ALL.len());
+        let of = job.and_then(|job| ahead.get_mut(job));
+        *of.ok_or_else(|| row::corrupt("a place of no job"))? += counted.unsigned_abs();
+    }
+    let place =
+        |ahead: u64| QueuePlace { ahead: ahead.min(PLACES_LIMIT), is_exact: ahead <= PLACES_LIMIT };
+    Ok(jobs.into_iter().zip(ahead.into_iter().map(place)).collect())
 }
 
 async fn tallies(

@@ -11,6 +11,7 @@ use crate::domain::attempt::Ending;
 use crate::domain::fault::{JobFault, LAPSED};
 use crate::domain::job::{Job, JobRequest, Phase, StateKind, Token};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
+use crate::domain::source_url::HostId;
 use crate::domain::time::Timestamp;
 use crate::store::{
     Beat, Claim, Counted, Finish, NODES_KEPT, Outcome, Replaced, Replacement, Retention,
@@ -76,7 +77,7 @@ async fn end(
     let due = due.map(|due| due.0);
     let values: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
         [&key, &token, &now.0, &ending, &size, &code, &message, &due];
-    // Only the statement that puts a job off has a place for the due time.
+    // Only the statements that put a job back in line have a place for the due time.
     let values = if due.is_some() { &values[..] } else { &values[..7] };
     let Some(found) = first_row(&write.db, statement, values).await? else { return Ok(None) };
     let ended = Ended {
@@ -95,9 +96,10 @@ fn finish_of<T>(ended: &Option<T>) -> Finish {
 pub(super) async fn hand_back(
     write: &mut Write<'_>,
     claim: &Claim,
+    due: Timestamp,
     now: Timestamp,
 ) -> Result<Finish, Failure> {
-    let word = Word { ending: Ending::HandedBack, fault: None, size: None, now, due: None };
+    let word = Word { ending: Ending::HandedBack, fault: None, size: None, now, due: Some(due) };
     let ended = end(write, sql::HAND_BACK, claim, word, StateKind::Waiting).await?;
     Ok(finish_of(&ended))
 }
@@ -150,8 +152,9 @@ pub(super) async fn replace_url(
     let request = JobRequest { sealed_headers: sealed_headers.clone(), ..request };
     let request = serde_json::to_string(&request).map_err(row::corrupt)?;
     let (hash, text) = (url.hash64(), row::text(url.expose()));
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-        [&key.0, &account.0, &now.0, &text, &hash, &request];
+    let host = HostId::of(&url.host()).0;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+        [&key.0, &account.0, &now.0, &text, &hash, &request, &host];
     match execute(&write.db, sql::REPLACE_URL, &values).await? {
         0 if renewals > 0 && before == text => Ok(Replaced::Repeated),
         0 => Ok(Replaced::NotAwaiting(state)),

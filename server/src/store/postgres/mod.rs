@@ -14,6 +14,7 @@ mod counts;
 mod desk;
 mod failure;
 mod jobs;
+mod lanes;
 mod link;
 mod listen;
 mod migrate;
@@ -46,13 +47,14 @@ use super::{
     Nonce, NonceUse, Outcome, PageRequest, RateGrant, Replaced, Replacement, Retention, Stats,
     Store, StoreResult, Submission, Submitted,
 };
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Job, StateKind, Token};
 use crate::domain::media::{MediaFacts, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Turns;
 use crate::door::Clock;
 use crate::door::clock::Followed;
 
@@ -85,8 +87,8 @@ pub struct PostgresStore {
     link: Link,
     submits: Batches<Submission, Submitted>,
     nonces: Batches<Use, bool>,
-    /// The account whose job this node handed out last. Claims of one node come one after the other.
-    turn: Arc<tokio::sync::Mutex<claim::Turn>>,
+    /// Who was served how often by this node. Its claims come one after the other.
+    turns: Arc<tokio::sync::Mutex<Turns>>,
     wake: Wake,
     clock: Arc<Followed>,
     judge: Judge,
@@ -129,7 +131,7 @@ impl PostgresStore {
         let store = Self {
             submits: Batches::new(submit::BATCH, submit::LANES, submit::run),
             nonces: Batches::new(nonces::BATCH, nonces::LANES, nonces::run),
-            turn: Arc::default(),
+            turns: Arc::default(),
             wake: wake.clone(),
             clock: Arc::new(Followed::default()),
             judge,
@@ -270,11 +272,14 @@ impl Store for PostgresStore {
         self.link.read((), |db, ()| accounts::list(db).boxed()).await
     }
 
-    async fn account_set_enabled(&self, name: &str, enabled: bool) -> StoreResult<bool> {
-        let set = (name.to_owned(), enabled);
+    async fn account_change(
+        &self,
+        name: &str,
+        change: AccountChange,
+    ) -> StoreResult<Option<Account>> {
         self.link
-            .write(set, |write, (name, enabled)| {
-                accounts::set_enabled(write, name, *enabled).boxed()
+            .write((name.to_owned(), change), |write, (name, change)| {
+                accounts::change(write, name, *change).boxed()
             })
             .await
     }
@@ -323,13 +328,13 @@ impl Store for PostgresStore {
     }
 
     async fn job_claim(&self, request: ClaimRequest) -> StoreResult<Vec<Claim>> {
-        let mut turn = Arc::clone(&self.turn).lock_owned().await;
-        let asked = (request, *turn);
+        let mut turns = Arc::clone(&self.turns).lock_owned().await;
+        let asked = (request, turns.clone());
         let claimed = self
             .link
-            .write(asked, |write, (request, turn)| claim::claim(write, request, *turn).boxed());
-        let (claims, last) = claimed.await?;
-        *turn = last;
+            .write(asked, |write, (request, turns)| claim::claim(write, request, turns).boxed());
+        let (claims, after) = claimed.await?;
+        *turns = after;
         Ok(claims)
     }
 
@@ -340,9 +345,16 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish> {
+    async fn job_hand_back(
+        &self,
+        claim: Claim,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
         self.link
-            .write((claim, now), |write, (claim, now)| jobs::hand_back(write, claim, *now).boxed())
+            .write((claim, due, now), |write, (claim, due, now)| {
+                jobs::hand_back(write, claim, *due, *now).boxed()
+            })
             .await
     }
 

@@ -6,12 +6,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
 use super::failure::Failure;
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus, Weight};
 use crate::domain::attempt::{Attempt, Ending};
 use crate::domain::fault::{FaultClass, JobFault};
 use crate::domain::id::Key;
 use crate::domain::job::{Job, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::{Media, MediaFacts, MediaType, StoredObject};
+use crate::domain::priority::Priority;
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{AccountQueue, ConsoleSession, Counted, NodeRecord, Tally};
@@ -117,7 +118,20 @@ pub(super) fn account(row: &Row, first: usize) -> Result<Account, Failure> {
         enabled: get(row, first + 2)?,
         operator: get(row, first + 3)?,
         created: Timestamp(get(row, first + 4)?),
+        weight: weight(row, first + 5)?,
+        paused: get(row, first + 6)?,
     })
+}
+
+pub(super) fn priority(stored: i64) -> Result<Priority, Failure> {
+    let known = usize::try_from(stored).ok().and_then(|at| Priority::ALL.get(at).copied());
+    known.ok_or_else(|| corrupt(format_args!("{stored} is no priority")))
+}
+
+pub(super) fn weight(row: &Row, at: usize) -> Result<Weight, Failure> {
+    let stored: i64 = get(row, at)?;
+    let weight = u8::try_from(stored).ok().and_then(Weight::new);
+    weight.ok_or_else(|| corrupt(format_args!("{stored} is no weight")))
 }
 
 pub(super) fn access_key(row: &Row) -> Result<AccessKey, Failure> {

@@ -19,6 +19,13 @@ macro_rules! job_columns {
 /// How many columns that is.
 pub(super) const JOB_COLUMNS: usize = 21;
 
+/// The columns that [`super::row::account`] reads, from its first index on.
+macro_rules! account_columns {
+    () => {
+        "a.id, a.name, a.enabled, a.operator, a.created, a.weight::BIGINT, a.paused"
+    };
+}
+
 /// The columns that [`super::row::facts_and_object`] reads, from its first index on.
 macro_rules! object_columns {
     () => {
@@ -47,6 +54,16 @@ macro_rules! ending {
             $change,
             " FROM held WHERE job.key = held.key RETURNING held.bytes, held.account, held.created"
         )
+    };
+}
+
+/// For each account of `busy` the heads of its lanes, one seek for each.
+macro_rules! lane_heads {
+    () => {
+        "CROSS JOIN (VALUES (0::SMALLINT), (1::SMALLINT), (2::SMALLINT)) AS lane (priority) \
+         CROSS JOIN LATERAL (SELECT job.due FROM job WHERE job.account = busy.account \
+         AND job.priority = lane.priority AND job.due IS NOT NULL \
+         ORDER BY job.due, job.key LIMIT 1) AS first"
     };
 }
 
@@ -111,17 +128,24 @@ statements! {
     // Accounts and keys.
     ACCOUNT_CREATE = "INSERT INTO account (name, enabled, created, operator) \
         VALUES ($1, TRUE, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING id";
-    ACCOUNT_LIST = "SELECT id, name, enabled, operator, created FROM account ORDER BY id";
-    ACCOUNT_SET_ENABLED = "UPDATE account SET enabled = $2 WHERE name = $1";
+    ACCOUNT_LIST = concat!("SELECT ", account_columns!(), " FROM account AS a ORDER BY a.id");
+    ACCOUNT_CHANGE = concat!(
+        "UPDATE account AS a SET enabled = COALESCE($2, a.enabled), \
+         weight = COALESCE($3::SMALLINT, a.weight), paused = COALESCE($4, a.paused) \
+         WHERE a.name = $1 RETURNING ",
+        account_columns!()
+    );
     KEY_CREATE = "INSERT INTO access_key (id, account, sealed_secret, enabled, created) \
         SELECT $1, id, $3, $4, $5 FROM account WHERE id = $2 ON CONFLICT (id) DO NOTHING";
     KEY_LIST = "SELECT id, account, sealed_secret, enabled, created FROM access_key \
         WHERE $1::BIGINT IS NULL OR account = $1 ORDER BY seq";
     KEY_SET_ENABLED = "UPDATE access_key SET enabled = $2 WHERE id = $1";
     KEY_DELETE = "DELETE FROM access_key WHERE id = $1";
-    KEY_FIND = "SELECT k.id, k.account, k.sealed_secret, k.enabled, k.created, \
-        a.id, a.name, a.enabled, a.operator, a.created \
-        FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = $1";
+    KEY_FIND = concat!(
+        "SELECT k.id, k.account, k.sealed_secret, k.enabled, k.created, ",
+        account_columns!(),
+        " FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = $1"
+    );
 
     // Nonces, many at once.
     NONCE_SEEN = "SELECT expires FROM nonce WHERE hash = $1 AND NOT over";
@@ -150,11 +174,12 @@ statements! {
         AND job.state NOT IN (4, 5))";
     KEYS_TAKE = "SELECT job_keys($1, $2)";
     JOBS_INSERT = "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, \
-        bytes, created, deadline, url_hash, reference_id, url, request) \
+        bytes, created, deadline, url_hash, reference_id, url, request, priority, host) \
         SELECT key, account, 0, 0, 0, 0, created, 0, 0, created, deadline, url_hash, \
-        reference_id, url, request FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], \
-        $4::BIGINT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[], $8::TEXT[]) \
-        AS new (key, account, created, deadline, url_hash, reference_id, url, request)";
+        reference_id, url, request, priority, host \
+        FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], \
+        $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::SMALLINT[], $10::BIGINT[]) AS new \
+        (key, account, created, deadline, url_hash, reference_id, url, request, priority, host)";
     QUOTAS_COUNT = "INSERT INTO quota (day, account, calls) \
         SELECT day, account, calls FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) \
         AS new (day, account, calls) ORDER BY day, account \
@@ -163,34 +188,29 @@ statements! {
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account, id) DO UPDATE SET \
         fingerprint = excluded.fingerprint, keys = excluded.keys, expires = excluded.expires";
 
-    // The claim: a loose scan of accounts, one seek for each, then their first ready jobs.
+    // The claim: who has something queued, the heads of their lanes, then what was chosen of them.
     CLAIM_LOCK = "SELECT pg_advisory_xact_lock(1212241228, 2)";
-    /// Accounts after `$1` and up to `$2` that have something ready, at most `$4`, in their order.
-    READY_ACCOUNTS = "WITH RECURSIVE next (account) AS ( \
-        (SELECT account FROM job WHERE due IS NOT NULL AND account > $1 AND account <= $2 \
-        ORDER BY account LIMIT 1) UNION ALL \
-        SELECT (SELECT job.account FROM job WHERE job.due IS NOT NULL \
-        AND job.account > next.account AND job.account <= $2 ORDER BY job.account LIMIT 1) \
-        FROM next WHERE next.account IS NOT NULL) \
-        SELECT next.account FROM next WHERE next.account IS NOT NULL \
-        AND (SELECT TRUE FROM job WHERE job.account = next.account AND job.due <= $3 \
-        ORDER BY job.due LIMIT 1) LIMIT $4";
-    RUNNING = "SELECT account, SUM(running)::BIGINT FROM queue \
-        WHERE account = ANY($1) GROUP BY account";
-    /// For each account of `$1` at most as many as `$2` says; rows that another transaction holds
-    /// are passed over. After the job: the account's place, what the job was, and since when it was
-    /// due.
+    CONTENDERS = "SELECT a.id, a.weight::BIGINT, busy.running FROM (SELECT account, \
+        SUM(running)::BIGINT AS running FROM queue GROUP BY account \
+        HAVING SUM(pending + waiting) > 0) AS busy \
+        JOIN account AS a ON a.id = busy.account WHERE NOT a.paused";
+    /// Of each lane at most `$8` entries behind a place, without those of the hosts `$6` and
+    /// without the keys `$7`. First the lane's place, from 1.
+    LANES = "SELECT lane.place, found.due, found.key, found.host FROM \
+        unnest($1::BIGINT[], $2::SMALLINT[], $3::BIGINT[], $4::BIGINT[]) WITH ORDINALITY \
+        AS lane (account, priority, due, key, place) CROSS JOIN LATERAL \
+        (SELECT job.due, job.key, job.host FROM job WHERE job.account = lane.account \
+        AND job.priority = lane.priority AND (job.due, job.key) > (lane.due, lane.key) \
+        AND job.due <= $5 AND job.host <> ALL($6::BIGINT[]) AND job.key <> ALL($7::BIGINT[]) \
+        ORDER BY job.due, job.key LIMIT $8) AS found";
+    /// Rows that another transaction holds are passed over.
+    CLAIM_HOLD = "SELECT key, state::BIGINT FROM job WHERE key = ANY($1) AND due + 0 <= $2 \
+        ORDER BY key FOR UPDATE SKIP LOCKED";
     CLAIM = concat!(
-        "WITH ready AS (SELECT seat.turn, found.key, found.state, found.due FROM \
-         unnest($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS seat (account, room, turn) \
-         CROSS JOIN LATERAL (SELECT job.key, job.state, job.due FROM job \
-         WHERE job.account = seat.account AND job.due <= $3 \
-         ORDER BY job.due, job.key LIMIT seat.room FOR UPDATE SKIP LOCKED) AS found) \
-         UPDATE job SET state = 1, attempt = attempt + 1, token = token + 1, due = NULL, \
-         lease_until = $4, phase = 0, bytes = 0, claimed = $3 \
-         FROM ready WHERE job.key = ready.key RETURNING ",
-        job_columns!(),
-        ", ready.turn, ready.state::BIGINT, ready.due"
+        "UPDATE job SET state = 1, attempt = attempt + 1, token = token + 1, due = NULL, \
+         lease_until = $3, phase = 0, bytes = 0, claimed = $2 \
+         WHERE key = ANY($1) AND due + 0 <= $2 RETURNING ",
+        job_columns!()
     );
 
     // What workers write: the token in the WHERE clause is the fence.
@@ -201,7 +221,7 @@ statements! {
         UPDATE job SET lease_until = $5, phase = held.phase, bytes = held.bytes \
         FROM held WHERE job.key = held.key RETURNING job.key, job.token";
     HAND_BACK = ending!(
-        "state = 2, due = $3, lease_until = NULL, attempt = GREATEST(job.attempt - 1, 0)"
+        "state = 2, due = $8, lease_until = NULL, attempt = GREATEST(job.attempt - 1, 0)"
     );
     RETRY_LATER = ending!("state = 2, due = $8, lease_until = NULL");
     SUCCEED = ending!("state = 3, lease_until = NULL, finished = $3, bytes = held.bytes");
@@ -233,7 +253,7 @@ statements! {
     URL_OF = "SELECT state::BIGINT, renewals::BIGINT, url, request FROM job \
         WHERE key = $1 AND account + 0 = $2 FOR UPDATE";
     REPLACE_URL = "UPDATE job SET state = 2, due = $3, attempt = 0, renewals = renewals + 1, \
-        url = $4, url_hash = $5, request = $6, halt_code = NULL, halt_message = NULL \
+        url = $4, url_hash = $5, request = $6, host = $7, halt_code = NULL, halt_message = NULL \
         WHERE key = $1 AND account + 0 = $2 AND state + 0 = 6 AND deadline > $3";
     LAPSE = "WITH over AS (SELECT key FROM job WHERE state = 6 AND deadline <= $1 \
         ORDER BY deadline, key LIMIT $2 FOR UPDATE SKIP LOCKED) \
@@ -309,9 +329,13 @@ statements! {
         WHERE key > $1 ORDER BY key LIMIT $2";
     QUEUE_TOTALS = "SELECT COALESCE(SUM(pending), 0)::BIGINT, COALESCE(SUM(running), 0)::BIGINT, \
         COALESCE(SUM(waiting), 0)::BIGINT, COALESCE(SUM(awaiting), 0)::BIGINT FROM queue";
-    OLDEST_READY = "SELECT MIN(first.due) FROM (SELECT account FROM queue GROUP BY account \
-        HAVING SUM(pending + waiting) > 0) AS busy CROSS JOIN LATERAL (SELECT job.due FROM job \
-        WHERE job.account = busy.account AND job.due IS NOT NULL ORDER BY job.due LIMIT 1) AS first";
+    /// Of accounts that are not paused: the heads of their lanes.
+    OLDEST_READY = concat!(
+        "SELECT MIN(first.due) FROM (SELECT account FROM queue GROUP BY account \
+         HAVING SUM(pending + waiting) > 0) AS busy JOIN account AS a ON a.id = busy.account ",
+        lane_heads!(),
+        " WHERE NOT a.paused"
+    );
 
     // Counters: the part of this session.
     QUEUE_ADD = "INSERT INTO queue (account, part, pending, running, waiting, awaiting) \
@@ -333,14 +357,27 @@ statements! {
     // The desk.
     ATTEMPTS = "SELECT job, token, number::BIGINT, started, ended, ending::BIGINT, bytes, \
         fault_code, fault_message FROM attempt WHERE job = ANY($1) ORDER BY job, token";
-    QUEUES = "SELECT busy.account, busy.pending, busy.running, busy.waiting, \
-        (SELECT job.due FROM job WHERE job.account = busy.account AND job.due IS NOT NULL \
-        ORDER BY job.due LIMIT 1), busy.awaiting FROM (SELECT account, \
-        SUM(pending)::BIGINT AS pending, SUM(running)::BIGINT AS running, \
-        SUM(waiting)::BIGINT AS waiting, SUM(awaiting)::BIGINT AS awaiting FROM queue \
-        GROUP BY account HAVING SUM(pending + running + waiting + awaiting) > 0) AS busy \
-        ORDER BY busy.pending + busy.running + busy.waiting + busy.awaiting DESC, busy.account \
-        LIMIT $1";
+    QUEUES = concat!(
+        "SELECT busy.account, busy.pending, busy.running, busy.waiting, \
+         (SELECT MIN(first.due) FROM (SELECT 1) AS one ",
+        lane_heads!(),
+        "), busy.awaiting FROM (SELECT account, \
+         SUM(pending)::BIGINT AS pending, SUM(running)::BIGINT AS running, \
+         SUM(waiting)::BIGINT AS waiting, SUM(awaiting)::BIGINT AS awaiting FROM queue \
+         GROUP BY account HAVING SUM(pending + running + waiting + awaiting) > 0) AS busy \
+         ORDER BY busy.pending + busy.running + busy.waiting + busy.awaiting DESC, busy.account \
+         LIMIT $1"
+    );
+    PENDING_JOBS = "SELECT key, account, due, priority::BIGINT FROM job \
+        WHERE key = ANY($1) AND state + 0 = 0";
+    /// How many entries of each lane stand before a place, counted up to `$5`.
+    AHEAD = "SELECT lane.place, counted.ahead FROM \
+        unnest($1::BIGINT[], $2::SMALLINT[], $3::BIGINT[], $4::BIGINT[]) WITH ORDINALITY \
+        AS lane (account, priority, due, key, place) CROSS JOIN LATERAL \
+        (SELECT COUNT(*) AS ahead FROM (SELECT 1 FROM job WHERE job.account = lane.account \
+        AND job.priority = lane.priority AND job.due IS NOT NULL \
+        AND (job.due, job.key) < (lane.due, lane.key) \
+        ORDER BY job.due, job.key LIMIT $5) AS before) AS counted";
     TALLIES = "SELECT minute, account, what::BIGINT, code, SUM(jobs)::BIGINT, SUM(bytes)::BIGINT, \
         SUM(millis)::BIGINT FROM tally WHERE minute >= $1 GROUP BY minute, account, what, code \
         ORDER BY minute DESC, account DESC, what DESC, code DESC LIMIT $2";

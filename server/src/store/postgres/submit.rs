@@ -14,6 +14,7 @@ use super::{row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::id::Key;
 use crate::domain::job::StateKind;
+use crate::domain::source_url::HostId;
 use crate::domain::time::Timestamp;
 use crate::store::{Counted, Session, StoreResult, Submission, Submitted, day};
 
@@ -247,6 +248,8 @@ struct Columns<'a> {
     references: Vec<Option<std::borrow::Cow<'a, str>>>,
     urls: Vec<std::borrow::Cow<'a, str>>,
     requests: Vec<String>,
+    priorities: Vec<i16>,
+    hosts: Vec<i64>,
 }
 
 /// Writes what was accepted; the keys of the batch's jobs.
@@ -274,20 +277,30 @@ async fn insert(
             columns.references.push(job.request.reference_id.as_deref().map(row::text));
             columns.urls.push(row::text(job.url.expose()));
             columns.requests.push(serde_json::to_string(&job.request).map_err(row::corrupt)?);
+            columns.priorities.push(row::short(job.request.priority as i64));
+            columns.hosts.push(HostId::of(&job.url.host()).0);
         }
     }
     let latest = accepted.iter().map(|call| call.now).max().unwrap_or_default();
     let keys = take_keys(write, latest, columns.urls.len()).await?;
     if !keys.is_empty() {
         let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let Columns { accounts, created, deadlines, url_hashes, references, urls, requests } =
-            &columns;
-        execute(
-            &write.db,
-            sql::JOBS_INSERT,
-            &[&numbers, accounts, created, deadlines, url_hashes, references, urls, requests],
-        )
-        .await?;
+        let Columns {
+            accounts,
+            created,
+            deadlines,
+            url_hashes,
+            references,
+            urls,
+            requests,
+            priorities,
+            hosts,
+        } = &columns;
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+            &numbers, accounts, created, deadlines, url_hashes, references, urls, requests,
+            priorities, hosts,
+        ];
+        execute(&write.db, sql::JOBS_INSERT, &values).await?;
     }
     count(write, &accepted).await?;
     put_sessions(write, calls, verdicts, &keys).await?;

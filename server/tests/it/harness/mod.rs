@@ -7,6 +7,8 @@ pub mod origin;
 #[path = "../../../src/store/postgres/tests/cluster.rs"]
 pub mod postgres;
 pub mod process;
+#[expect(dead_code, reason = "the unit tests of blob::s3 use the rest")]
+pub mod s3;
 pub mod seeded;
 pub mod strace;
 

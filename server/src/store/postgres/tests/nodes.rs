@@ -11,6 +11,7 @@ use super::{PostgresStore, fresh, open, until};
 use crate::domain::id::Key;
 use crate::domain::job::StateKind;
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Shares;
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{
     Bed, LEASE, NO_LIMITS, at, new_job, referenced, request, submission, success,
@@ -116,9 +117,12 @@ async fn the_limit_of_one_account_holds_over_nodes_that_claim_at_once() {
     let Some(cluster) = cluster::shared(Version::Fifteen, test) else { return };
     let pair = Pair::new(cluster).await;
     pair.bed.submit(pair.bed.account, &["x"; 100], at(0)).await;
-    let limited = ClaimRequest { per_account: 5, ..request(3, at(0)) };
-    let claims =
-        on_both(&pair, 16, |node, _| async move { node.job_claim(limited).await.unwrap().len() });
+    let limited =
+        ClaimRequest { shares: Shares { per_account: 5, reserve: 0 }, ..request(3, at(0)) };
+    let claims = on_both(&pair, 16, |node, _| {
+        let limited = limited.clone();
+        async move { node.job_claim(limited).await.unwrap().len() }
+    });
     assert_eq!(claims.await.into_iter().sum::<usize>(), 5);
     pair.close().await;
 }

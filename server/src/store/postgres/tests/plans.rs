@@ -32,9 +32,9 @@ const HOT: &[(&str, &str, &str)] = &[
     ("QUOTAS_FIND", sql::QUOTAS_FIND, "quota_pkey"),
     ("QUEUED", sql::QUEUED, "queue_pkey"),
     ("REFERENCES_HELD", sql::REFERENCES_HELD, "job_reference"),
-    ("READY_ACCOUNTS", sql::READY_ACCOUNTS, "job_ready"),
-    ("RUNNING", sql::RUNNING, "queue_pkey"),
-    ("CLAIM", sql::CLAIM, "job_ready"),
+    ("LANES", sql::LANES, "job_ready"),
+    ("CLAIM_HOLD", sql::CLAIM_HOLD, "job_pkey"),
+    ("CLAIM", sql::CLAIM, "job_pkey"),
     ("BEAT", sql::BEAT, "job_pkey"),
     ("HAND_BACK", sql::HAND_BACK, "job_pkey"),
     ("RETRY_LATER", sql::RETRY_LATER, "job_pkey"),
@@ -60,6 +60,8 @@ const HOT: &[(&str, &str, &str)] = &[
     ("MEDIA_OBJECTS", sql::MEDIA_OBJECTS, "media_pkey"),
     ("OLDEST_READY", sql::OLDEST_READY, "job_ready"),
     ("QUEUES", sql::QUEUES, "job_ready"),
+    ("PENDING_JOBS", sql::PENDING_JOBS, "job_pkey"),
+    ("AHEAD", sql::AHEAD, "job_ready"),
     ("ATTEMPTS", sql::ATTEMPTS, "attempt_pkey"),
     ("CONSOLE_FIND", sql::CONSOLE_FIND, "console_session_pkey"),
     ("FORGET_JOBS", sql::FORGET_JOBS, "job_forgettable"),
@@ -81,6 +83,8 @@ const READS: &[&str] = &[
     "MEDIA_OBJECTS",
     "OLDEST_READY",
     "QUEUES",
+    "PENDING_JOBS",
+    "AHEAD",
     "ATTEMPTS",
     "CONSOLE_FIND",
 ];
@@ -139,7 +143,7 @@ async fn hot_statements_go_by_their_index_whatever_the_statistics_say() {
             let is_read_whole =
                 tables.iter().any(|table| plan.contains(&format!("Seq Scan on {table}")));
             // What is sorted is what was asked about, never a queue.
-            let is_claim = ["CLAIM", "READY_ACCOUNTS", "OLDEST_READY"].contains(name);
+            let is_claim = ["LANES", "AHEAD", "OLDEST_READY"].contains(name);
             if !is_searched || is_read_whole || (is_claim && plan.contains("Sort")) {
                 wrong.push(format!("{name}:\n{plan}"));
             }

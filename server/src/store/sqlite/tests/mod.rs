@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod differential;
 mod durable;
+mod many;
 mod migration;
 mod pages;
 mod plans;
