@@ -183,7 +183,7 @@ async fn steps(api: &Api, arrived: &Arrived, seen: &mut Seen) -> Result<Reply, F
         return Err(Fault::new(Code::SignatureNonceUsed));
     }
     caller.check_account()?;
-    if let Err(retry_after_ms) = api.throttle.admit(caller.account, envelope.operation) {
+    if let Err(retry_after_ms) = api.throttle.admit(caller.account, envelope.operation).await {
         api.metrics.throttled.inc();
         return Err(Fault::new(Code::ThrottlingUser).retry_after(retry_after_ms));
     }

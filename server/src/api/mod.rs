@@ -73,6 +73,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
+/// The paths of a node that does not serve the API: what those who watch it ask for.
+pub fn watching_router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(api)
+}
+
 /// `/` is the API; a browser that asks for a page is shown the console.
 async fn root(State(api): State<Arc<Api>>, request: Request) -> Response {
     if gate::is_browser_visit(&request) {
@@ -130,8 +139,10 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     };
+    let now = api.clock.now();
+    let nodes = api.store.nodes(now - api.ops.node.lease).await.unwrap_or_default();
     let free = api.spool.free_bytes().unwrap_or(0);
-    let page = api.metrics.page(&stats, api.clock.now(), free);
+    let page = api.metrics.page(&stats, &nodes, now, free);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(http::header::CONTENT_TYPE, content_type)], page).into_response()
 }

@@ -60,7 +60,7 @@ impl Args {
         }
         let screen = Screen::stderr();
         let open = self.node.open().await?;
-        let store = &open.store;
+        let store = open.store.as_ref();
         let answer: Value = match &self.verb {
             Verb::Create { name, operator } => {
                 let made = store.account_create(name, *operator, open.clock.now()).await;

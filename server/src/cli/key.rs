@@ -10,7 +10,6 @@ use super::table::{Cell, Table};
 use super::{Failure, Outcome, human};
 use crate::domain::account::{AccessKey, AccountId, KeyStatus};
 use crate::run::first_key;
-use crate::store::Store;
 
 /// Make, list, disable, enable and delete access keys
 #[derive(Debug, clap::Args)]
@@ -74,7 +73,8 @@ async fn create(
 ) -> Result<Value, Failure> {
     let account = open.account(account).await?;
     let key = first_key::generate();
-    let added = first_key::add(&open.store, &open.vault, &account, &key, open.clock.now()).await;
+    let added =
+        first_key::add(open.store.as_ref(), &open.vault, &account, &key, open.clock.now()).await;
     if !added.map_err(store_failure)? {
         return Err(Failure::Cannot(format!("account {} has just gone", account.name)));
     }

@@ -8,7 +8,9 @@ use super::screen::{Ink, Screen, print_line};
 use super::setup::{SettingFlags, load_saying};
 use super::{Failure, Outcome};
 use crate::config::load::{Loaded, Sources};
+use crate::run::database::Database;
 use crate::run::first_key::{CREDENTIALS_FILE, FirstKey};
+use crate::run::members::Roles;
 use crate::run::serve::{Node, start};
 
 /// Serve the API, run the jobs, deliver events: everything in one process
@@ -20,7 +22,8 @@ pub(super) struct Args {
     /// Configuration file (TOML) [env: HAULAGE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What this process does. All of it, while the database is the embedded one
+    /// What this process does. All of it, when the database is the embedded one; on PostgreSQL any
+    /// part (events are not delivered by this version)
     #[arg(long, value_delimiter = ',', default_value = "api,worker,events")]
     roles: Vec<Role>,
     #[command(flatten)]
@@ -42,32 +45,44 @@ impl Args {
     }
 
     pub(super) fn run(self) -> Outcome {
-        let all = [Role::Api, Role::Worker, Role::Events];
-        if !all.iter().all(|role| self.roles.contains(role)) {
-            // Half a node on a database of its own would accept jobs that nobody runs.
-            return Err(Failure::Usage(
-                "a subset of roles needs a database that several nodes share, which this version does not have; leave --roles out".to_owned(),
-            ));
-        }
+        let has = |role| self.roles.contains(&role);
+        let roles = Roles { api: has(Role::Api), worker: has(Role::Worker) };
+        let is_everything = roles == Roles::ALL && has(Role::Events);
         let flags = self.settings.0;
         let sources = Sources { flags, file: self.config, ..Sources::of_process() };
         let loaded = load_saying(&sources)?;
         let config = &loaded.config;
         config.chosen_key().map_err(|e| Failure::Usage(e.to_string()))?;
+        let database = Database::of(config).map_err(|e| Failure::Usage(e.to_string()))?;
+        check_roles(roles, is_everything, &database)?;
         crate::telemetry::log::init(&config.log, config.log_json).map_err(Failure::Usage)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Failure::Cannot(format!("cannot start: {e}")))?;
-        runtime.block_on(serve(loaded))
+        runtime.block_on(serve(loaded, roles))
     }
 }
 
-async fn serve(loaded: Loaded) -> Outcome {
+fn check_roles(roles: Roles, is_everything: bool, database: &Database) -> Outcome {
+    match database {
+        Database::Embedded(_) if is_everything => Ok(()),
+        // Half a node on a database of its own would accept jobs that nobody runs.
+        Database::Embedded(_) => Err(Failure::Usage(
+            "a subset of roles needs a PostgreSQL database, which several nodes share; leave --roles out, or set HAULAGE_DATABASE_URL".to_owned(),
+        )),
+        Database::Shared(_) if roles.api || roles.worker => Ok(()),
+        Database::Shared(_) => Err(Failure::Usage(
+            "this version has no events to deliver; name api, worker or both".to_owned(),
+        )),
+    }
+}
+
+async fn serve(loaded: Loaded, roles: Roles) -> Outcome {
     let screen = Screen::stderr();
     let credentials = loaded.config.data_dir.join(CREDENTIALS_FILE);
     // Before anything starts, so that no signal finds half a node.
     let mut signals = Signals::new()?;
     let node = tokio::select! {
-        node = Box::pin(start(loaded)) => node.map_err(|e| Failure::Cannot(e.to_string()))?,
+        node = Box::pin(start(loaded, roles)) => node.map_err(|e| Failure::Cannot(e.to_string()))?,
         _ = signals.next() => return Ok(()),
     };
     if let Some(key) = node.first_key() {

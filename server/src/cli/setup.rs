@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use clap::{ArgMatches, FromArgMatches};
+use tokio::runtime::Runtime;
 
 use super::screen::{Ink, Screen};
 use super::{Failure, Outcome};
@@ -17,15 +18,21 @@ use crate::config::settings::{SETTINGS, Setting};
 use crate::domain::account::Account;
 use crate::door::Clock;
 use crate::door::vault::Vault;
+use crate::run::database::{Database, Opened, open_vault};
 use crate::run::first_key::CREDENTIALS_FILE;
-use crate::run::serve::database_path;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
+
+/// Connections of a verb to a shared database: the fewest.
+const CONNECTIONS: usize = 3;
 
 /// Runs a verb that needs no more than one thread.
 pub(super) fn block_on(verb: impl Future<Output = Outcome>) -> Outcome {
+    runtime()?.block_on(verb)
+}
+
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| Failure::Cannot(format!("cannot start: {e}")))?.block_on(verb)
+    runtime.map_err(|e| Failure::Cannot(format!("cannot start: {e}")))
 }
 
 /// Every setting as a flag, made from the table of settings.
@@ -208,7 +215,7 @@ fn credentials(config: &Config) -> Result<Credentials, Failure> {
 /// The store of a node, for verbs that work on it directly.
 #[derive(Debug)]
 pub(super) struct OpenStore {
-    pub(super) store: SqliteStore,
+    pub(super) store: Arc<dyn Store>,
     pub(super) vault: Vault,
     pub(super) clock: Clock,
 }
@@ -227,10 +234,12 @@ impl NodeArgs {
             ))
         };
         made.map_err(cannot)?;
-        let vault = Vault::open(dir).map_err(cannot)?;
-        let database = database_path(&config).map_err(|e| Failure::Usage(e.to_string()))?;
-        let store = SqliteStore::open(&database).await.map_err(store_failure)?;
-        Ok(OpenStore { store, vault, clock: Clock::System })
+        let vault = open_vault(&config).map_err(cannot)?;
+        let database = Database::of(&config).map_err(|e| Failure::Usage(e.to_string()))?;
+        let few = Config { database_connections: CONNECTIONS, ..config.clone() };
+        let opened = database.open(&few, &vault).await;
+        let Opened { store, clock, .. } = opened.map_err(|e| Failure::Cannot(e.to_string()))?;
+        Ok(OpenStore { store, vault, clock })
     }
 }
 

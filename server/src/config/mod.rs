@@ -26,6 +26,10 @@ pub struct Config {
     pub public_url: Option<String>,
     pub data_dir: PathBuf,
     pub database_url: Option<String>,
+    /// Connections to a PostgreSQL database.
+    pub database_connections: usize,
+    /// File of the master key; in the data directory when `None`.
+    pub master_key_file: Option<PathBuf>,
     /// Where objects are kept when a call names no location; below `data_dir` when `None`.
     pub storage_url: Option<Place>,
     /// Further storage locations by name.
@@ -72,7 +76,7 @@ pub struct Config {
     pub parallel_ranges: usize,
     /// Bytes still to come that make a file large.
     pub parallel_from: u64,
-    /// Concurrent transfers of one account; 0 = no limit.
+    /// Concurrent transfers of one account, over all nodes; 0 = no limit.
     pub per_account: usize,
     /// Transfers kept for accounts that have few; `None` follows from `transfers`.
     pub reserve: Option<usize>,
@@ -136,6 +140,8 @@ impl Default for Config {
             public_url: None,
             data_dir: PathBuf::from("./haulage-data"),
             database_url: None,
+            database_connections: 16,
+            master_key_file: None,
             storage_url: None,
             storage_locations: BTreeMap::new(),
             storage_keys: BTreeMap::new(),

@@ -134,7 +134,11 @@ settings! {
         data_dir (data_dir): path Open = "./haulage-data",
             "The embedded database, local objects, staging, credentials and keys.";
         database_url (database_url): store_url Url = "",
-            "The database; `sqlite://<data dir>/haulage.db` when not set.";
+            "The database: `sqlite://FILE`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE` for several nodes (docs/operations.md); `sqlite://<data dir>/haulage.db` when not set.";
+        database_connections (database_connections): count Open = "16",
+            "Connections of this node to a PostgreSQL database, beside one that listens; at least 3.";
+        master_key_file (master_key_file): optional_path Open = "",
+            "File of the master key, which all nodes of an installation must have the same; `<data dir>/master.key` when not set. It is made when it is not there.";
         storage_url (storage_url): place Url = "",
             "Where objects are kept; `file://<data dir>/objects` when not set. A bucket also needs a key in `storage_keys`; see docs/storage.md.";
         storage_locations (storage_locations): places Urls = "",
@@ -214,7 +218,7 @@ settings! {
         parallel_from (parallel_from): size Open = "64MiB",
             "What a large file is: so much of it is still to come; at least 16MiB.";
         per_account (per_account): limit Open = "none",
-            "Concurrent transfers of one account, per node; 0 = no limit.";
+            "Concurrent transfers of one account, over all nodes; 0 = no limit.";
         reserve (reserve): reserve Open = "auto",
             "Transfers of this node that an account with many may not take, so that another account's first job does not wait for its transfers to end; `auto` is an eighth of `transfers`, and at least 1 of several. Otherwise an account may use what nobody else wants.";
         bandwidth (bandwidth): rate Open = "none",

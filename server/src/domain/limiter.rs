@@ -44,6 +44,11 @@ impl Window {
         Verdict::Surplus { retry_after_ms: u64::try_from(wait).unwrap_or(0).clamp(1, 1_000) }
     }
 
+    /// Calls accepted within the window that ends with the last one judged.
+    pub fn accepted(&self) -> usize {
+        self.accepted.len()
+    }
+
     /// Whether the window holds nothing any more, so that its owner may be forgotten.
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.accepted.back().is_none_or(|at| now.0.saturating_sub(at.0) >= WINDOW_MS)

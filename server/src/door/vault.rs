@@ -54,9 +54,20 @@ impl Vault {
     /// # Errors
     /// When the file cannot be read or made, or is not 64 hex characters.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
-        let path = data_dir.join(KEY_FILE);
+        Self::open_file(&data_dir.join(KEY_FILE))
+    }
+
+    /// Opens a key file, or makes it: several nodes of one installation have the same.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_file(path: &Path) -> io::Result<Self> {
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            Some(_) | None => Path::new("."),
+        };
         loop {
-            match std::fs::read_to_string(&path) {
+            match std::fs::read_to_string(path) {
                 Ok(text) => {
                     let mut key = [0u8; 32];
                     hex::decode_to_slice(text.trim(), &mut key).map_err(|_| {
@@ -72,7 +83,7 @@ impl Vault {
             }
             // Written under another name first: a reader never sees half a key, and of two
             // programs that start at once only one makes it (the link fails for the other).
-            let fresh = data_dir.join(format!("{KEY_FILE}.{}", random::alphanumeric(8)));
+            let fresh = directory.join(format!("{KEY_FILE}.{}", random::alphanumeric(8)));
             let mut file = std::fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -80,10 +91,10 @@ impl Vault {
                 .open(&fresh)?;
             writeln!(file, "{}", hex::encode(random::bytes::<32>()))?;
             file.sync_all()?;
-            let linked = std::fs::hard_link(&fresh, &path);
+            let linked = std::fs::hard_link(&fresh, path);
             std::fs::remove_file(&fresh)?;
             match linked {
-                Ok(()) => std::fs::File::open(data_dir)?.sync_all()?,
+                Ok(()) => std::fs::File::open(directory)?.sync_all()?,
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
             }

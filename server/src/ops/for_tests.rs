@@ -46,6 +46,7 @@ pub(super) async fn ops(dir: &Path) -> Ops {
         records: Arc::new(Records::default()),
         vault: Vault::new([3; 32]),
         node: NodeFacts {
+            lease: std::time::Duration::from_secs(30),
             started,
             transfer_limit: 1,
             receiving: Arc::new(Rate::default()),

@@ -125,7 +125,11 @@ pub(crate) fn store_fault(error: StoreError) -> Fault {
             Fault::new(Code::StorageFull)
         }
         StoreError::Closed => Fault::new(Code::ServiceUnavailable),
-        StoreError::Engine(_) | StoreError::Newer { .. } | StoreError::Corrupt(_) => {
+        StoreError::Engine(_)
+        | StoreError::Newer { .. }
+        | StoreError::Unmigrated { .. }
+        | StoreError::Unknown(_)
+        | StoreError::Corrupt(_) => {
             tracing::error!(%error, "a store verb failed");
             Fault::new(Code::InternalError)
         }

@@ -1,6 +1,7 @@
 //! What the operations know of the node that they answer for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wire::reply::{SettingInfo, StorageInfo};
 
@@ -12,6 +13,8 @@ use crate::telemetry::process::Rate;
 #[derive(Debug)]
 pub struct NodeFacts {
     pub started: Timestamp,
+    /// A node that was not seen for this long counts as gone.
+    pub lease: Duration,
     /// Transfers at once, at most.
     pub transfer_limit: usize,
     /// Sampled every second.

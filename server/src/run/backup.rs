@@ -1,5 +1,8 @@
 //! A backup of a node with the embedded database, taken while it runs.
 //!
+//! Of a node on PostgreSQL, the keys and the objects; the database is backed up with PostgreSQL's own
+//! tools, before.
+//!
 //! The database is copied first, as it is at one moment. Objects are never changed and never
 //! removed while a medium names them, so those that the copy names can be copied afterwards.
 
@@ -8,18 +11,24 @@ use std::path::{Path, PathBuf};
 use crate::blob::BlobError;
 use crate::blob::copying::Copier;
 use crate::config::Config;
+use crate::domain::id::Key;
 use crate::domain::media::DEFAULT_LOCATION;
 use crate::door::vault::KEY_FILE;
 use crate::run::first_key::CREDENTIALS_FILE;
 use crate::run::serve::{DATABASE_FILE, OBJECTS_DIR, StartError, database_path};
 use crate::run::storage::local_objects;
-use crate::store::StoreError;
+use crate::store::postgres::{KnownObject, PostgresStore};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 
 /// Written last: a directory without it is no whole backup.
 pub const MARK: &str = "BACKUP.json";
 /// The copy of the database until it has its name.
 const NEW_DATABASE: &str = "haulage.db.new";
+/// There while a backup without a database is under way, and after one that was broken off.
+const UNFINISHED: &str = "BACKUP.unfinished";
+/// Objects asked for at once.
+const BATCH: usize = 1_000;
 
 /// What a backup holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -66,35 +75,87 @@ pub fn take(config: &Config, to: &Path, taken_at: &str) -> Result<Saved, BackupE
     // Under its name only when it is whole.
     copier.copy(&to.join(NEW_DATABASE), DATABASE_FILE, None)?;
     remove(&to.join(NEW_DATABASE))?;
-    for file in [KEY_FILE, CREDENTIALS_FILE] {
-        let from = config.data_dir.join(file);
-        if from.exists() {
-            copier.copy(&from, file, None)?;
-        }
-    }
+    copy_keys(config, &copier)?;
     let mut saved = Saved::default();
     SqliteStore::for_each_object(&to.join(DATABASE_FILE), |object| {
-        let local = objects.as_ref().filter(|_| object.location == DEFAULT_LOCATION);
-        let Some(objects) = local else {
-            saved.elsewhere += 1;
-            return Ok(());
-        };
-        let from = objects.join(&object.object_key);
-        let name = format!("{OBJECTS_DIR}/{}", object.object_key);
-        match copier.copy(&from, &name, Some(object.size)) {
-            Ok(true) => {
-                saved.objects += 1;
-                saved.bytes += object.size;
-            }
-            Ok(false) => saved.kept += 1,
-            Err(error) => {
-                return Err(BackupError::Object { key: object.object_key, error });
-            }
-        }
-        Ok(())
+        saved.copy(&copier, objects.as_deref(), &object.location, object.object_key, object.size)
     })?;
     copier.write(MARK, &mark(taken_at, &saved))?;
     Ok(saved)
+}
+
+/// Backs up the keys and the objects of a node on the PostgreSQL database of `url`, as [`take`] does;
+/// not the database.
+///
+/// # Errors
+/// [`BackupError`]; `to` holds no [`MARK`] of this run then.
+pub async fn take_objects(
+    config: &Config,
+    url: &str,
+    to: &Path,
+    taken_at: &str,
+) -> Result<Saved, BackupError> {
+    let objects = local_objects(config);
+    check_target(to)?;
+    let store = PostgresStore::open(url, 1).await?;
+    let copier = Copier::into_dir(to.to_owned())?;
+    copier.write(UNFINISHED, "")?;
+    remove(&to.join(MARK))?;
+    copy_keys(config, &copier)?;
+    let mut saved = Saved::default();
+    let mut after = Key(-1);
+    loop {
+        let known = store.objects_after(after, BATCH).await?;
+        let Some(last) = known.last() else { break };
+        after = last.key;
+        for object in known {
+            let KnownObject { location, object_key, size, .. } = object;
+            saved.copy(&copier, objects.as_deref(), &location, object_key, size)?;
+        }
+    }
+    store.close().await?;
+    copier.write(MARK, &mark(taken_at, &saved))?;
+    remove(&to.join(UNFINISHED))?;
+    Ok(saved)
+}
+
+fn copy_keys(config: &Config, copier: &Copier) -> Result<(), BackupError> {
+    let key = config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join(KEY_FILE));
+    for (from, name) in
+        [(key, KEY_FILE), (config.data_dir.join(CREDENTIALS_FILE), CREDENTIALS_FILE)]
+    {
+        if from.exists() {
+            copier.copy(&from, name, None)?;
+        }
+    }
+    Ok(())
+}
+
+impl Saved {
+    /// Copies an object that the database names.
+    fn copy(
+        &mut self,
+        copier: &Copier,
+        objects: Option<&Path>,
+        location: &str,
+        key: String,
+        size: u64,
+    ) -> Result<(), BackupError> {
+        // Objects in buckets and in further directories are for whoever keeps those.
+        let Some(objects) = objects.filter(|_| location == DEFAULT_LOCATION) else {
+            self.elsewhere += 1;
+            return Ok(());
+        };
+        match copier.copy(&objects.join(&key), &format!("{OBJECTS_DIR}/{key}"), Some(size)) {
+            Ok(true) => {
+                self.objects += 1;
+                self.bytes += size;
+            }
+            Ok(false) => self.kept += 1,
+            Err(error) => return Err(BackupError::Object { key, error }),
+        }
+        Ok(())
+    }
 }
 
 fn mark(taken_at: &str, saved: &Saved) -> String {
@@ -115,7 +176,8 @@ fn check_target(to: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io(error)),
     };
-    let is_ours = [MARK, NEW_DATABASE, DATABASE_FILE].iter().any(|name| to.join(name).exists());
+    let is_ours =
+        [MARK, NEW_DATABASE, DATABASE_FILE, UNFINISHED].iter().any(|name| to.join(name).exists());
     // A running node's directory is the last place for its backup.
     let is_live = to.join(crate::run::serve::LOCK_FILE).exists();
     if is_live || (entries.next().is_some() && !is_ours) {

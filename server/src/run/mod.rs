@@ -2,7 +2,10 @@
 //! put together.
 
 pub mod backup;
+pub mod database;
 pub mod first_key;
+pub mod members;
+mod recovery;
 pub mod serve;
 pub mod stop;
 pub mod storage;

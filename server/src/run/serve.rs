@@ -14,7 +14,10 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use wire::reply::SettingInfo;
 
+use super::database::{Database, Opened, open_vault};
 use super::first_key::{self, FirstKey, FirstKeyError};
+use super::members::{self, Roles};
+use super::recovery::recover;
 use super::stop::Stop;
 use super::storage;
 use super::tasks::Tasks;
@@ -29,14 +32,12 @@ use crate::config::Config;
 use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
-use crate::domain::time::Timestamp;
 use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
 use crate::ops::{Answers, NodeFacts, Ops, Rules};
 use crate::probe::ProbeSettings;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process::Rate;
@@ -44,7 +45,7 @@ use crate::web::console::Console;
 use crate::worker::board::Board;
 use crate::worker::janitor::SweepError;
 use crate::worker::pace::Pace;
-use crate::worker::partials::{self, PartialLimits, When};
+use crate::worker::partials::PartialLimits;
 use crate::worker::{Rhythm, WorkRules, Worker, beat, claims, janitor};
 
 /// Held (flock) by the one server of a data directory.
@@ -69,10 +70,12 @@ pub enum StartError {
     Listen { address: SocketAddr, error: io::Error },
     #[error("cannot open the master key: {0}")]
     MasterKey(io::Error),
-    #[error(
-        "this version serves SQLite databases only: HAULAGE_DATABASE_URL must begin with sqlite://"
-    )]
+    #[error("HAULAGE_DATABASE_URL must begin with sqlite:// or postgres://")]
     Database,
+    #[error(
+        "this node's master key is not the one of the database; give every node the same file with HAULAGE_MASTER_KEY_FILE"
+    )]
+    OtherMasterKey,
     #[error(
         "a storage location that is a bucket has no key; give it one with HAULAGE_STORAGE_KEYS"
     )]
@@ -96,6 +99,8 @@ pub enum StartError {
 pub struct Node {
     base_url: String,
     address: SocketAddr,
+    /// New with each start.
+    node_id: String,
     first_key: Option<FirstKey>,
     store: Arc<dyn Store>,
     stop: Stop,
@@ -148,6 +153,9 @@ impl Node {
                 tracing::warn!("some tasks did not stop; their leases will end by themselves");
             }
         }
+        if let Err(error) = self.store.node_leave(&self.node_id).await {
+            tracing::warn!(%error, "cannot tell the other nodes that this one goes");
+        }
         if let Err(error) = self.store.close().await {
             tracing::error!(%error, "cannot close the store cleanly");
         }
@@ -172,9 +180,9 @@ impl Drop for Node {
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub async fn start(loaded: Loaded) -> Result<Node, StartError> {
+pub async fn start(loaded: Loaded, roles: Roles) -> Result<Node, StartError> {
     let program = std::env::current_exe().map_err(StartError::Threads)?;
-    launch(loaded.config, &loaded.in_force, program).await
+    launch(loaded.config, &loaded.in_force, program, roles).await
 }
 
 /// As [`start`], where this process is not the `haulage` program (tests): `program` is, and is
@@ -183,19 +191,30 @@ pub async fn start(loaded: Loaded) -> Result<Node, StartError> {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start_as(config: Config, program: PathBuf) -> Result<Node, StartError> {
-    launch(config, &[], program).await
+    start_as_with(config, program, Roles::ALL).await
+}
+
+/// As [`start_as`], for a node that does only a part.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start_as_with(
+    config: Config,
+    program: PathBuf,
+    roles: Roles,
+) -> Result<Node, StartError> {
+    launch(config, &[], program, roles).await
 }
 
 async fn launch(
     config: Config,
     in_force: &[InForce],
     program: PathBuf,
+    roles: Roles,
 ) -> Result<Node, StartError> {
     let lock = take_data_dir(&config.data_dir)?;
-    let clock = Clock::System;
-    let vault = Vault::open(&config.data_dir).map_err(StartError::MasterKey)?;
-    let database = database_path(&config)?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await?);
+    let vault = open_vault(&config).map_err(StartError::MasterKey)?;
+    let Opened { store, clock, is_shared } = Database::of(&config)?.open(&config, &vault).await?;
     let first_key = first_key::ensure(store.as_ref(), &vault, &config, clock.now()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -207,7 +226,7 @@ async fn launch(
 
     let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
     let locations = storage::open(&config).await?;
-    recover(store.as_ref(), &spool, &partial_limits(&config), clock.now()).await?;
+    recover(store.as_ref(), &spool, &partial_limits(&config), clock.now(), is_shared).await?;
 
     let parts = Parts {
         config: &config,
@@ -215,6 +234,7 @@ async fn launch(
         clock,
         vault,
         store,
+        is_shared,
         spool,
         locations,
         address,
@@ -231,14 +251,24 @@ async fn launch(
     let shared = Shared { stop: on_stop, tasks: on_tasks, metrics, board, wake, receiving };
     let api = Arc::new(parts.api(&shared, &base_url));
     let worker = Arc::new(parts.worker(&shared)?);
+    let node = members::record(address.to_string(), roles, &parts.clock);
+    let node_id = node.id.clone();
+    let (member, clock, on_stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
+    let every = config.lease / 3;
+    // Not one of those whose end a stop waits for: it tells of the stop.
+    Tasks::new().spawn("member", async move {
+        members::beat(member.as_ref(), node, clock, every, on_stop).await;
+    });
 
     let transfers = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("transfers")
         .build()
         .map_err(StartError::Threads)?;
-    start_worker(&worker, &tasks, &transfers);
-    let router = api::router(api);
+    if roles.worker {
+        start_worker(&worker, &tasks, &transfers);
+    }
+    let router = if roles.api { api::router(api) } else { api::watching_router(api) };
     let accept =
         api::listen::accept(listener, router, config.connections, tasks.clone(), stop.clone());
     tasks.spawn("accept", accept);
@@ -247,6 +277,7 @@ async fn launch(
     Ok(Node {
         base_url,
         address,
+        node_id,
         first_key,
         store,
         stop,
@@ -293,6 +324,8 @@ struct Parts<'a> {
     clock: Clock,
     vault: Vault,
     store: Arc<dyn Store>,
+    /// Whether other nodes work on the store too.
+    is_shared: bool,
     spool: Spool,
     locations: Locations,
     address: SocketAddr,
@@ -350,7 +383,11 @@ impl Parts<'_> {
             ops,
             store: self.store.clone(),
             auth: Authenticator::new(self.store.clone(), self.vault.clone()),
-            throttle: Throttle::new(config.qps.clone()),
+            throttle: if self.is_shared {
+                Throttle::shared(config.qps.clone(), self.store.clone())
+            } else {
+                Throttle::new(config.qps.clone())
+            },
             media: MediaDeps {
                 store: self.store.clone(),
                 locations: self.locations.clone(),
@@ -379,6 +416,7 @@ impl Parts<'_> {
         });
         NodeFacts {
             started: self.clock.now(),
+            lease: self.config.lease,
             transfer_limit: self.config.transfers,
             receiving: shared.receiving.clone(),
             probe: if self.ffprobe().is_some() { "ffprobe" } else { "built-in readers" },
@@ -474,33 +512,4 @@ fn partial_limits(config: &Config) -> PartialLimits {
         age: config.partial_age,
         min_free: config.min_free,
     }
-}
-
-/// Clears what a kill left: leases of the process that died, and the unfinished files that no job
-/// can continue. Right because the lock says that no other process works on this store.
-async fn recover(
-    store: &dyn Store,
-    spool: &Spool,
-    limits: &PartialLimits,
-    now: Timestamp,
-) -> Result<(), StartError> {
-    const BATCH: usize = 1_000;
-    let mut ended = 0;
-    loop {
-        match store.job_expire(now, BATCH, true).await? {
-            0 => break,
-            some => ended += some,
-        }
-    }
-    let swept = partials::sweep(store, spool, limits, now, When::Start).await?;
-    if ended + swept.removed + swept.kept > 0 {
-        let (removed, kept) = (swept.removed, swept.kept);
-        tracing::info!(
-            ended,
-            removed,
-            kept,
-            "recovered: leases ended, unfinished files removed, kept"
-        );
-    }
-    Ok(())
 }

@@ -127,6 +127,27 @@ impl fmt::Debug for ConsoleSession {
     }
 }
 
+/// How long a node that says nothing any more is remembered.
+pub const NODES_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Most nodes that [`Desk::nodes`] tells.
+pub const NODES_LIMIT: usize = 1_000;
+
+/// A node, as it last said of itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeRecord {
+    /// New with each start.
+    pub id: String,
+    /// `HOST:PORT` where it listens.
+    pub address: String,
+    /// What it does, separated by commas.
+    pub roles: String,
+    pub version: String,
+    pub started: Timestamp,
+    pub seen: Timestamp,
+    /// Whether it takes nothing new any more.
+    pub draining: bool,
+}
+
 /// The verbs that no job depends on; see the module.
 #[async_trait]
 pub trait Desk: Send + Sync + fmt::Debug + 'static {
@@ -168,4 +189,20 @@ pub trait Desk: Send + Sync + fmt::Debug + 'static {
 
     /// Ends a session; `false` when there is none.
     async fn session_close(&self, hash: &[u8; 32]) -> StoreResult<bool>;
+
+    /// A node says that it is there. A store of one node alone keeps no list.
+    async fn node_beat(&self, _node: &NodeRecord) -> StoreResult<()> {
+        Ok(())
+    }
+
+    /// A node says that it goes.
+    async fn node_leave(&self, _id: &str) -> StoreResult<()> {
+        Ok(())
+    }
+
+    /// The nodes that were seen at or after `since`, those that started first at first, at most
+    /// [`NODES_LIMIT`].
+    async fn nodes(&self, _since: Timestamp) -> StoreResult<Vec<NodeRecord>> {
+        Ok(Vec::new())
+    }
 }

@@ -1,5 +1,5 @@
 //! The search for an account's next job: the order within the account, and the passing over of
-//! jobs whose hosts have no free place. Both embedded backends search with it.
+//! jobs whose hosts have no free place. All backends search with it.
 //!
 //! An account may have a hundred thousand jobs of one full host before its first job of another.
 //! A claim passes over [`SKIP_LIMIT`] jobs at most; what it passed over is remembered, so that the
@@ -95,6 +95,12 @@ impl<'a> Search<'a> {
             passed.clear();
         }
         Self { passed, places, now, skips: SKIP_LIMIT }
+    }
+
+    /// The hosts without a free place, those included whose last one was taken here.
+    pub(super) fn full(&self) -> Vec<i64> {
+        let used = self.places.used.keys();
+        used.filter(|host| self.places.is_full(**host)).map(|host| host.0).collect()
     }
 
     /// Finds the job of `account` that goes next and takes a place at its host.

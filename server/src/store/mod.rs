@@ -2,7 +2,7 @@
 //!
 //! Every verb is one transaction. A verb that changes something returns after the change is on
 //! stable storage: an answer is an acknowledgement. No SQL and no transaction crosses this seam;
-//! the two backends ([`memory`], [`sqlite`]) pass one conformance suite, with
+//! the backends ([`memory`], [`sqlite`], [`postgres`]) pass one conformance suite, with
 //! [`crate::domain::job::apply`] as its oracle.
 //!
 //! The verbs take the time as a parameter; none reads a clock.
@@ -29,6 +29,7 @@ use crate::domain::turns::Shares;
 mod desk;
 mod line;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -37,8 +38,9 @@ mod day;
 mod nonces;
 
 pub use self::desk::{
-    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, PLACES_LIMIT, QUEUES_LIMIT,
-    QueuePlace, SESSIONS_KEPT, TALLIES_KEPT, TALLIES_LIMIT, Tally,
+    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, NODES_KEPT, NODES_LIMIT,
+    NodeRecord, PLACES_LIMIT, QUEUES_LIMIT, QueuePlace, SESSIONS_KEPT, TALLIES_KEPT, TALLIES_LIMIT,
+    Tally,
 };
 
 /// Most records that one query by URL returns (contract §9.2).
@@ -69,6 +71,15 @@ pub enum StoreError {
         "the database has schema version {found}, newer than {known}, which this program knows; start the newer program"
     )]
     Newer { found: u32, known: u32 },
+    /// Written by an older version of Haulage, or by none yet, and nobody migrates it unasked.
+    #[error(
+        "the database has schema version {found}, older than {known}, which this program needs; run `haulage migrate`"
+    )]
+    Unmigrated { found: u32, known: u32 },
+    /// The engine was lost while it was to make a change durable: nobody knows whether the change
+    /// happened. Reading again shows it.
+    #[error("the store was lost in the middle of a change, which may have happened: {0}")]
+    Unknown(String),
     /// A row does not make sense: damage, or a foreign hand.
     #[error("the store holds an unreadable row: {0}")]
     Corrupt(String),
@@ -394,6 +405,15 @@ pub struct Nonce<'a> {
     pub now: Timestamp,
 }
 
+/// What [`Store::rate_take`] allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateGrant {
+    /// Calls; 0 when the second is full.
+    pub calls: u32,
+    /// Milliseconds until there is room, when there is none.
+    pub retry_after_ms: u64,
+}
+
 /// Counts for metrics, readiness and the operator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
@@ -586,6 +606,24 @@ pub trait Store: Desk {
     /// cancelled jobs past their retention with their attempts; returns how many rows went, not
     /// counting attempts.
     async fn purge(&self, retention: Retention) -> StoreResult<usize>;
+
+    /// Asks for `wanted` calls of an account's operation, of which no second may see more than
+    /// `limit` over all nodes. `None` where there is one node alone: it counts by itself.
+    async fn rate_take(
+        &self,
+        _account: AccountId,
+        _operation: &str,
+        _limit: u32,
+        _wanted: u32,
+    ) -> StoreResult<Option<RateGrant>> {
+        Ok(None)
+    }
+
+    /// Ready when another node may have submitted jobs: a hint, and no more. Never ready where there
+    /// is one node alone.
+    async fn woken(&self) {
+        std::future::pending().await
+    }
 
     /// Flushes and closes; later verbs answer [`StoreError::Closed`].
     async fn close(&self) -> StoreResult<()>;

@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::time::Timestamp;
-use crate::store::Stats;
+use crate::store::{NodeRecord, Stats};
 
 /// Labels of an answered request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -55,6 +55,8 @@ pub struct Metrics {
     waiting: Gauge,
     awaiting_url: Gauge,
     oldest_ready_seconds: Gauge<f64, AtomicU64>,
+    nodes: Gauge,
+    nodes_draining: Gauge,
     free_bytes: Gauge,
 }
 
@@ -133,14 +135,26 @@ impl Metrics {
                 );
                 gauge
             },
+            nodes: gauge(r, "nodes", "Nodes on this database that were seen within a lease"),
+            nodes_draining: gauge(r, "nodes_draining", "Those of them that take nothing new"),
             free_bytes: gauge(r, "free_bytes", "Bytes free on the disk of the spool"),
             registry,
         }
     }
 
     /// The Prometheus text page.
-    pub fn page(&self, stats: &Stats, now: Timestamp, free_bytes: u64) -> String {
+    pub fn page(
+        &self,
+        stats: &Stats,
+        nodes: &[NodeRecord],
+        now: Timestamp,
+        free_bytes: u64,
+    ) -> String {
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        // An embedded store keeps no list: its node is the one that answers.
+        self.nodes.set(gauge(nodes.len().max(1) as u64));
+        let draining = nodes.iter().filter(|node| node.draining).count();
+        self.nodes_draining.set(gauge(draining as u64));
         self.pending.set(gauge(stats.pending));
         self.running.set(gauge(stats.running));
         self.waiting.set(gauge(stats.waiting));

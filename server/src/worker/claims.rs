@@ -38,6 +38,7 @@ pub async fn run(worker: Arc<Worker>) {
         }
         tokio::select! {
             () = woken => {}
+            () = worker.store.woken() => {}
             () = tokio::time::sleep(POLL) => {}
             () = worker.stop.draining() => return,
         }

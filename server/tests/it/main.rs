@@ -23,6 +23,7 @@ mod faults;
 mod flow;
 mod harness;
 mod limits;
+mod nodes;
 mod operators;
 mod play;
 mod queueing;

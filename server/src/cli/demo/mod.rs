@@ -20,6 +20,7 @@ use crate::client::{Client, Credentials, JobInfo, Selector, UploadRequest};
 use crate::config::Config;
 use crate::config::load::Loaded;
 use crate::door::{Clock, random};
+use crate::run::members::Roles;
 use crate::run::serve::{Node, start};
 use crate::run::tasks::Tasks;
 use origin::{BROKEN, GOOD, Origin, SAMPLE, SLOW};
@@ -142,7 +143,9 @@ impl Stage {
             ..Config::default()
         };
         let loaded = Loaded { config, in_force: Vec::new(), warnings: Vec::new() };
-        let node = Box::pin(start(loaded)).await.map_err(|e| Failure::Cannot(e.to_string()))?;
+        let node = Box::pin(start(loaded, Roles::ALL))
+            .await
+            .map_err(|e| Failure::Cannot(e.to_string()))?;
         let Some(key) = node.first_key() else {
             return Err(Failure::Cannot("the first start made no access key".to_owned()));
         };

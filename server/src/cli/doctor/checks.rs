@@ -1,5 +1,6 @@
 //! The checks of `haulage doctor`, one function each.
 
+use std::cmp::Ordering;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -20,8 +21,10 @@ use crate::config::Config;
 use crate::config::load::{Loaded, Origin};
 use crate::domain::time::Timestamp;
 use crate::door::random;
-use crate::run::serve::{database_path, find_program};
+use crate::run::database::Database;
+use crate::run::serve::find_program;
 use crate::run::storage::{bucket_settings, places};
+use crate::store::postgres::Inspection;
 use crate::store::sqlite::SqliteStore;
 
 /// Blocks written and flushed to measure a disk, and their size in bytes.
@@ -173,16 +176,55 @@ fn flushing(median: Duration, drift: Duration) -> Check {
     }
 }
 
-pub(super) fn database(config: &Config) -> Check {
-    const NAME: &str = "database";
-    let path = match database_path(config) {
-        Ok(path) => path,
-        Err(e) => return Check::fail(NAME, e.to_string(), "correct HAULAGE_DATABASE_URL"),
+/// What is said of the database.
+const DATABASE: &str = "database";
+
+pub(super) async fn database(config: &Config) -> Vec<Check> {
+    let database = match Database::of(config) {
+        Ok(database) => database,
+        Err(e) => {
+            return vec![Check::fail(DATABASE, e.to_string(), "correct HAULAGE_DATABASE_URL")];
+        }
     };
+    match (database.inspect().await, database) {
+        (None, Database::Embedded(path)) => vec![embedded(&path)],
+        (Some(Ok(seen)), _) => shared(&seen),
+        (Some(Err(e)), _) => {
+            let fix = "see whether the server runs and whether HAULAGE_DATABASE_URL is right";
+            vec![Check::fail(DATABASE, e.to_string(), fix)]
+        }
+        (None, Database::Shared(_)) => Vec::new(),
+    }
+}
+
+fn shared(seen: &Inspection) -> Vec<Check> {
+    let Inspection { server, schema, known } = seen;
+    let schema = match schema.cmp(known) {
+        Ordering::Equal => {
+            Check::ok(DATABASE, format!("PostgreSQL {}, schema {schema}", server.version))
+        }
+        Ordering::Less => Check::fail(
+            DATABASE,
+            format!("schema {schema} is older than this program's {known}"),
+            "run `haulage migrate`",
+        ),
+        Ordering::Greater => Check::fail(
+            DATABASE,
+            format!("schema {schema} is newer than this program's {known}"),
+            "start the newer program",
+        ),
+    };
+    let fix = "see docs/operations.md, \"Several nodes\"";
+    let warnings = server.warnings.iter().map(|said| Check::warn(DATABASE, said, fix));
+    std::iter::once(schema).chain(warnings).collect()
+}
+
+fn embedded(path: &Path) -> Check {
+    const NAME: &str = DATABASE;
     if !path.exists() {
         return Check::ok(NAME, format!("{} is not there yet; serve makes it", path.display()));
     }
-    match SqliteStore::inspect(&path) {
+    match SqliteStore::inspect(path) {
         Ok(seen) if !seen.problems.is_empty() => Check::fail(
             NAME,
             format!("{} is damaged: {}", path.display(), seen.problems.join("; ")),
@@ -432,13 +474,13 @@ mod tests {
         assert_eq!(listening(([127, 0, 0, 1], 0).into()), Level::Ok);
     }
 
-    #[test]
-    fn a_file_that_is_no_database_fails() {
+    #[tokio::test]
+    async fn a_file_that_is_no_database_fails() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());
-        assert_eq!(database(&config).level, Level::Ok);
+        assert_eq!(worst(&database(&config).await), Level::Ok);
         std::fs::write(dir.path().join("haulage.db"), "x".repeat(8_192)).unwrap();
-        assert_eq!(database(&config).level, Level::Fail);
+        assert_eq!(worst(&database(&config).await), Level::Fail);
     }
 
     #[tokio::test]

@@ -120,7 +120,7 @@ impl Args {
         let mut checks = checks::configuration(&loaded);
         let config = &loaded.config;
         checks.extend(checks::data_dir(config));
-        checks.push(checks::database(config));
+        checks.extend(checks::database(config).await);
         checks.extend(checks::storage(config).await);
         checks.push(checks::probe(config).await);
         let egress = loaded.in_force.iter().find(|one| one.setting.name == "egress_allow");

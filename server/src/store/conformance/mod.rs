@@ -21,10 +21,35 @@ use std::sync::Arc;
 
 use super::Store;
 use super::memory::MemoryStore;
+use super::postgres::tests as postgres;
 use super::sqlite::SqliteStore;
 
 macro_rules! suite {
     ($($module:ident :: $test:ident,)+) => {
+        mod postgres_15 {
+            use super::postgres::cluster::Version::Fifteen;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                let store = super::postgres::store(Fifteen, stringify!($test)).await;
+                let Some(store) = store else { return };
+                super::$module::$test(super::Arc::clone(&store)).await;
+                store.close().await.unwrap();
+            })+
+        }
+
+        mod postgres_18 {
+            use super::postgres::cluster::Version::Eighteen;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                let store = super::postgres::store(Eighteen, stringify!($test)).await;
+                let Some(store) = store else { return };
+                super::$module::$test(super::Arc::clone(&store)).await;
+                store.close().await.unwrap();
+            })+
+        }
+
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $test() {

@@ -25,7 +25,7 @@ mod submit;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};

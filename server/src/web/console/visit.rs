@@ -171,7 +171,7 @@ impl Visit {
     }
 
     async fn run(&self, operation: &'static Operation, params: &Params) -> Result<Reply, Fault> {
-        if let Err(retry_after_ms) = self.api.throttle.admit(self.caller.account, operation) {
+        if let Err(retry_after_ms) = self.api.throttle.admit(self.caller.account, operation).await {
             self.api.metrics.throttled.inc();
             return Err(Fault::new(Code::ThrottlingUser).retry_after(retry_after_ms));
         }

@@ -4,6 +4,8 @@
 pub mod ledger;
 pub mod mounts;
 pub mod origin;
+#[path = "../../../src/store/postgres/tests/cluster.rs"]
+pub mod postgres;
 pub mod process;
 #[expect(dead_code, reason = "the unit tests of blob::s3 use the rest")]
 pub mod s3;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -538,11 +539,25 @@ impl Side {
     }
 }
 
-#[test]
-fn the_durable_store_answers_as_the_one_in_memory() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+/// Where the data of a store under test is: it outlives the store.
+#[async_trait]
+pub(in crate::store) trait Ground: Send + Sync {
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+#[async_trait]
+impl Ground for Disk {
+    async fn open(&self) -> Arc<dyn Store> {
+        Disk::open(self).await
+    }
+}
+
+/// Compares a durable store with the one in memory, each time on new ground.
+pub(in crate::store) fn compare<G: Ground>(cases: u32, fresh: impl AsyncFn() -> G) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = Config {
-        cases: 60,
+        cases,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(20_170_321),
         max_shrink_iters: 300,
@@ -551,8 +566,8 @@ fn the_durable_store_answers_as_the_one_in_memory() {
     let sequence = prop::collection::vec(call(), 1..120);
     let outcome = TestRunner::new(config).run(&sequence, |calls| {
         runtime.block_on(async {
-            let disk = Disk::new();
-            let store = disk.open().await;
+            let ground = fresh().await;
+            let store = ground.open().await;
             let mut model = Side::new(Arc::new(MemoryStore::new())).await;
             let mut suspect = Side::new(store).await;
             for (i, call) in calls.iter().enumerate() {
@@ -560,7 +575,7 @@ fn the_durable_store_answers_as_the_one_in_memory() {
                 prop_assert_eq!(expected, given, "call {}: {:?}", i, call);
             }
             suspect.bed.store.close().await.unwrap();
-            suspect.bed.store = disk.open().await;
+            suspect.bed.store = ground.open().await;
             let (expected, given) = (model.everything().await, suspect.everything().await);
             prop_assert_eq!(expected, given, "after reopening");
             // A purge forgets old tallies.
@@ -568,10 +583,16 @@ fn the_durable_store_answers_as_the_one_in_memory() {
                 let (counted, queued) = suspect.unfinished().await;
                 prop_assert_eq!(counted, queued, "tallies and queues");
             }
+            suspect.bed.store.close().await.unwrap();
             Ok(())
         })
     });
     if let Err(difference) = outcome {
         panic!("{difference}");
     }
+}
+
+#[test]
+fn the_durable_store_answers_as_the_one_in_memory() {
+    compare(60, async || Disk::new());
 }

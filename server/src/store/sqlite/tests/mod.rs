@@ -1,6 +1,6 @@
 //! What only this backend promises: durability, one writer, plans, migrations.
 
-mod differential;
+pub(in crate::store) mod differential;
 mod durable;
 mod many;
 mod migration;
@@ -46,4 +46,14 @@ impl Disk {
         connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
         connection
     }
+}
+
+/// The columns of a database file, as `table.column`.
+pub(in crate::store) fn columns(path: &std::path::Path) -> std::collections::BTreeSet<String> {
+    let db = rusqlite::Connection::open(path).unwrap();
+    let list = "SELECT t.name || '.' || c.name FROM sqlite_schema t, pragma_table_info(t.name) c \
+        WHERE t.type = 'table' AND t.name <> 'refinery_schema_history' \
+        AND t.name NOT LIKE 'sqlite_%'";
+    let mut statement = db.prepare(list).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
