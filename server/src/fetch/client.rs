@@ -22,7 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{self, Connector, Road, Used};
+use super::connect::{self, Connector, Network, Road, Used};
 use super::guard::{Guard, Target};
 use super::host_slots::{HostSlots, Slot};
 use super::resolve::{Dns, Resolve};
@@ -96,7 +96,21 @@ impl Fetcher {
         resolver: Arc<dyn Resolve>,
         clock: Clock,
     ) -> Result<Self, FetcherError> {
-        Self::on_road(settings, resolver, clock, Road::Straight)
+        Self::on_road(settings, resolver, clock, Road::Straight, Tasks::new())
+    }
+
+    /// In a model of the network, whose connections are among `tasks`; all else is as it is.
+    ///
+    /// # Errors
+    /// When the extra roots cannot be read.
+    pub fn in_model(
+        settings: FetchSettings,
+        resolver: Arc<dyn Resolve>,
+        clock: Clock,
+        network: Arc<dyn Network>,
+        tasks: Tasks,
+    ) -> Result<Self, FetcherError> {
+        Self::on_road(settings, resolver, clock, Road::Model(network), tasks)
     }
 
     pub(super) fn on_road(
@@ -104,6 +118,7 @@ impl Fetcher {
         resolver: Arc<dyn Resolve>,
         clock: Clock,
         road: Road,
+        tasks: Tasks,
     ) -> Result<Self, FetcherError> {
         let guard = Guard::new(settings.allow.clone(), settings.own_listeners.clone());
         let guard = Arc::new(guard);
@@ -115,7 +130,7 @@ impl Fetcher {
             road,
         };
         let slots = HostSlots::new(settings.per_host);
-        let http = http_client(connector);
+        let http = http_client(connector, tasks);
         Ok(Self(Arc::new(Inner { guard, http, slots, settings, clock })))
     }
 
@@ -276,6 +291,7 @@ impl Inner {
             }
         };
         let answer = tokio::select! {
+            biased;
             answer = self.http.request(request) => answer,
             () = patience => {
                 let message = "The origin accepted the connection but did not answer in time.";
@@ -476,8 +492,8 @@ fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door: below it is the guard")]
-fn http_client(connector: Connector) -> Client<Connector, Empty<Bytes>> {
-    Client::builder(Spawner(Tasks::new()))
+fn http_client(connector: Connector, tasks: Tasks) -> Client<Connector, Empty<Bytes>> {
+    Client::builder(Spawner(tasks))
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)

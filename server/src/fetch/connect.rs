@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::future::{self, Future, Ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use http::Uri;
 use http::uri::Scheme;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
@@ -24,6 +26,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -80,12 +83,24 @@ pub(super) enum Road {
     /// Noted, then led to loopback: the tests' witness of what would have been dialled.
     #[cfg(test)]
     Noted(Arc<super::tests::road::Noted>),
+    /// In a model of the network: for simulations, which have no sockets.
+    Model(Arc<dyn Network>),
+}
+
+/// A model of the network.
+#[async_trait]
+pub trait Network: fmt::Debug + Send + Sync {
+    /// Connects to one of these addresses, all of which the guard let through.
+    ///
+    /// # Errors
+    /// When nobody is there.
+    async fn connect(&self, addresses: &[SocketAddr]) -> io::Result<DuplexStream>;
 }
 
 impl Road {
     fn lead(&self, checked: Checked) -> Checked {
         match self {
-            Self::Straight => checked,
+            Self::Straight | Self::Model(_) => checked,
             #[cfg(test)]
             Self::Noted(noted) => Checked(noted.lead(&checked.0)),
         }
@@ -111,6 +126,9 @@ impl Connector {
         };
         self.guard.answer(&host, port, &ips).map_err(DialError::Refused)?;
         let addresses = self.road.lead(Checked::choose(&ips, port));
+        if let Road::Model(network) = &self.road {
+            return meet(network.as_ref(), &addresses, deadline).await;
+        }
         let tcp = self.connect(addresses, deadline).await?;
         let server = self.server_name(https, &host)?;
         let mut h2 = false;
@@ -124,7 +142,7 @@ impl Connector {
                 MaybeHttpsStream::Https(TokioIo::new(tls))
             }
         };
-        Ok(Wire { stream, h2, used: Used::default() })
+        Ok(Wire { stream: Stream::Socket(stream), h2, used: Used::default() })
     }
 
     async fn connect(
@@ -163,6 +181,17 @@ impl Connector {
         let name = ServerName::try_from(host.to_owned());
         name.map(Some).map_err(|_| DialError::Refused(Refusal::BadName))
     }
+}
+
+/// Connects in a model of the network, in plain HTTP.
+async fn meet(
+    network: &dyn Network,
+    addresses: &Checked,
+    deadline: Instant,
+) -> Result<Wire, DialError> {
+    let met = timeout_at(deadline, network.connect(&addresses.0)).await;
+    let stream = met.map_err(|_| DialError::ConnectTimeout)?.map_err(|_| DialError::Connect)?;
+    Ok(Wire { stream: Stream::Model(TokioIo::new(stream)), h2: false, used: Used::default() })
 }
 
 fn timed_out(error: &(dyn Error + 'static)) -> bool {
@@ -271,10 +300,25 @@ impl Greeting {
 
 /// An open connection.
 pub(super) struct Wire {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    stream: Stream,
     /// Whether HTTP/2 was agreed on.
     h2: bool,
     used: Used,
+}
+
+#[expect(clippy::large_enum_variant, reason = "all but simulations have the large one")]
+enum Stream {
+    Socket(MaybeHttpsStream<TokioIo<TcpStream>>),
+    Model(TokioIo<DuplexStream>),
+}
+
+impl Stream {
+    fn read(&mut self, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Socket(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Model(model) => Pin::new(model).poll_read(cx, buf),
+        }
+    }
 }
 
 impl Connection for Wire {
@@ -291,11 +335,11 @@ impl Read for Wire {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         if self.used.0.greeting.get().is_some() || buf.remaining() < GREETING_BYTES {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            return self.stream.read(cx, buf);
         }
         let mut first = [0; GREETING_BYTES];
         let mut first = ReadBuf::new(&mut first);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, first.unfilled()))?;
+        ready!(self.stream.read(cx, first.unfilled()))?;
         // Only this task reads, so nobody else has set it.
         let _ = self.used.0.greeting.set(Greeting::of(first.filled()));
         buf.put_slice(first.filled());
@@ -309,14 +353,23 @@ impl Write for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match &mut self.stream {
+            Stream::Socket(socket) => Pin::new(socket).poll_write(cx, buf),
+            Stream::Model(model) => Pin::new(model).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.stream {
+            Stream::Socket(socket) => Pin::new(socket).poll_flush(cx),
+            Stream::Model(model) => Pin::new(model).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Stream::Socket(socket) => Pin::new(socket).poll_shutdown(cx),
+            Stream::Model(model) => Pin::new(model).poll_shutdown(cx),
+        }
     }
 }

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use client::Fetcher;
+pub use connect::Network;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
 pub use wanted::{Restart, Resume, Wanted};

@@ -1,6 +1,6 @@
 //! The transfers under way on this node: how far each has come, and the way to stop it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,9 +63,9 @@ impl Active {
     }
 }
 
-/// All transfers of this node, by job.
+/// All transfers of this node, by job. In the order of keys, so that beats come in one order.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<HashMap<Key, Arc<Active>>>);
+pub struct Board(Mutex<BTreeMap<Key, Arc<Active>>>);
 
 /// Takes a transfer off the board when dropped.
 #[derive(Debug)]
@@ -118,7 +118,8 @@ impl Board {
         })
     }
 
-    /// Signs of life: of all transfers, or only of those whose phase changed since the last.
+    /// Signs of life, in the order of keys: of all transfers, or only of those whose phase changed
+    /// since the last.
     pub fn beats(&self, all: bool) -> Vec<Beat> {
         let transfers = self.lock();
         transfers
@@ -149,7 +150,7 @@ impl Board {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Active>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Active>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

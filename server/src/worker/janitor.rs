@@ -35,8 +35,9 @@ pub async fn reap(worker: &Worker) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
+            biased;
             () = worker.stop.draining() => return,
+            _ = tick.tick() => {}
         }
         // Batch after batch, so that many dead leases cannot hide one more.
         loop {
@@ -64,8 +65,10 @@ pub async fn tidy(worker: &Worker) {
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
+            () = worker.stop.draining() => return,
             _ = purge.tick() => {
-                worker.probe.crew.retire_idle();
+                worker.probe.rest();
                 forget(worker).await;
                 sweep_partials(worker).await;
             }
@@ -74,7 +77,6 @@ pub async fn tidy(worker: &Worker) {
                 Ok(removed) => tracing::info!(removed, "objects without a job removed"),
                 Err(error) => tracing::error!(%error, "cannot sweep objects"),
             },
-            () = worker.stop.draining() => return,
         }
     }
 }

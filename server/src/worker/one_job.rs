@@ -13,7 +13,7 @@ use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
 use crate::domain::source_headers::SourceHeaders;
-use crate::door::{random, sealed_headers};
+use crate::door::sealed_headers;
 use crate::fetch::{FetchError, Source, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
@@ -233,7 +233,7 @@ async fn understand(
     staged: &Staged,
 ) -> Result<MediaFacts, FetchError> {
     let hint = Hint { extension: &job.request.extension, content_type: source.content_type() };
-    match probe::probe(staged.path(), &hint, &worker.probe).await {
+    match worker.probe.examine(staged.path(), hint).await {
         Ok(facts) => Ok(facts),
         Err(ProbeError::NotMedia(reason)) => Err(permanent(FaultClass::NotMedia, reason)),
         Err(error) => {
@@ -297,7 +297,7 @@ async fn write_down(
             Ok(finish)
         }
         End::Fault(fault, retry) => {
-            let jitter = random::fraction();
+            let jitter = worker.chance.fraction();
             let (attempt, charged) = (job.progress.attempt, held.charged());
             match worker.rules.backoff.next(charged, retry, now, job.deadline, jitter) {
                 Next::At(due) => {

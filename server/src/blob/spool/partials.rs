@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use super::mark::{Mark, remove_if_there};
-use super::{FRESH, Lodging, MARK, PART, Received, Running, Spool, StagedWriter, blocking};
+use super::{FRESH, Lodging, MARK, PART, Received, Running, Spool, StagedWriter};
 use crate::blob::{BlobError, CHUNK_BYTES};
 use crate::domain::id::Key;
 use crate::domain::job::Token;
@@ -59,7 +59,7 @@ impl Spool {
         let spool = self.clone();
         let caller = Arc::new(());
         let watched = Arc::downgrade(&caller);
-        let taken = blocking("look for an unfinished file", move || {
+        let taken = self.aside.run("look for an unfinished file", move || {
             let mut best: Option<(Lodging, Mark)> = None;
             for name in spool.names_of(key)? {
                 let Some((lodging, mark)) = spool.usable(&name, key) else { continue };
@@ -95,7 +95,7 @@ impl Spool {
     /// When the directory cannot be read or a file not be removed.
     pub async fn forget(&self, key: Key) -> Result<usize, BlobError> {
         let spool = self.clone();
-        blocking("remove what is left of a job", move || {
+        self.aside.run("remove what is left of a job", move || {
             let names = spool.names_of(key)?;
             names.iter().try_fold(0, |n, name| Ok(n + usize::from(spool.remove_idle(name)?)))
         })
@@ -108,7 +108,7 @@ impl Spool {
     /// When the directory cannot be read.
     pub async fn partials(&self) -> Result<Vec<Partial>, BlobError> {
         let spool = self.clone();
-        blocking("read the staging directory", move || {
+        self.aside.run("read the staging directory", move || {
             let all = spool.names()?.into_iter().map(|name| {
                 let found = fs::metadata(spool.path(&name, PART)).ok();
                 let modified = found.as_ref().and_then(|m| m.modified().ok());
@@ -132,7 +132,7 @@ impl Spool {
     /// When one cannot be removed.
     pub async fn remove(&self, names: Vec<String>) -> Result<usize, BlobError> {
         let spool = self.clone();
-        blocking("remove unfinished files", move || {
+        self.aside.run("remove unfinished files", move || {
             names.iter().try_fold(0, |n, name| Ok(n + usize::from(spool.remove_idle(name)?)))
         })
         .await
@@ -168,7 +168,7 @@ impl Spool {
         });
         // Dropping it removes it, unless it is chosen.
         let lodging = match file {
-            Ok(Lock::Taken(file)) => Lodging { path, file: Some(file), kept: false },
+            Ok(Lock::Taken(file)) => Lodging { path, file: Some(file), kept: false, aside: self.aside },
             Ok(Lock::Held) => {
                 tracing::warn!(job = key.0, "an earlier attempt still holds its file");
                 return None;

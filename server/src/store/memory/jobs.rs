@@ -23,13 +23,20 @@ impl Inner {
         event: &Event,
         edit: impl FnOnce(&mut Job),
     ) -> Option<()> {
+        let next = apply(&self.jobs.get(&key)?.job.progress, event).ok()?;
+        self.edit(key, |job| {
+            job.progress = next;
+            edit(job);
+        })
+    }
+
+    /// Changes a job without asking the rules; `None` when there is no such job.
+    pub(super) fn edit(&mut self, key: Key, change: impl FnOnce(&mut Job)) -> Option<()> {
         let job = &mut self.jobs.get_mut(&key)?.job;
-        let next = apply(&job.progress, event).ok()?;
         if let Some(at) = due(job) {
             self.ready.remove(&(job.account, at, key));
         }
-        job.progress = next;
-        edit(job);
+        change(job);
         if let Some(at) = due(job) {
             self.ready.insert((job.account, at, key));
         }
