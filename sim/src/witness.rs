@@ -238,6 +238,14 @@ impl Witness {
             }
             (Deed::Finish(_, token, _), State::Succeeded) => Event::Succeed { token: *token },
             (Deed::Finish(_, token, _), State::Failed(fault)) => {
+                let early = world.clock.now() < job.deadline;
+                if fault.message.contains("deadline passed") && early {
+                    return Some((24, "the deadline was found to have passed, and has not".to_owned()));
+                }
+                let broke = fault.message.contains("stopped its worker too often");
+                if broke && old.rescues <= world.swarm.rescues() {
+                    return Some((12, "given up before its rescues were used up".to_owned()));
+                }
                 Event::Fail { token: *token, fault: fault.clone() }
             }
             (Deed::Expire { everything }, State::Waiting { due }) => {
