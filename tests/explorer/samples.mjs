@@ -191,6 +191,15 @@ const OPERATIONS = {
       for (const job of reply.URLUploadInfoList) assert.ok(job.UploadURL.includes(tail), job.UploadURL);
     } };
   },
+  async ReplaceUploadUrl(tail) {
+    // A job that is pending is given no other URL: the refusal tells that all was understood.
+    const rows = urls(tail);
+    const [id] = await submitted(rows);
+    const params = [parameter('JobId', 'line', id, true), parameter('UploadURL', 'line', rows[1], true),
+      parameter('Headers', 'json', '{"X-Key":"it\'s \\"a\\" $HOME %2B"}', true)];
+    const refused = async (said) => assert.match(said, /IncorrectJobStatus|It has not started/);
+    return { params, check: (reply) => assert.fail(JSON.stringify(reply)), refused };
+  },
   async GetUploadStatistics() {
     const params = [parameter('Minutes', 'integer', '5', true)];
     return { params, check: (reply) => assert.equal(reply.Points.length, 5) };

@@ -270,6 +270,17 @@ codes! {
                 nothing of this call was accepted.",
         fix: "Wait until jobs finish, cancel some, or raise the limit in the configuration.",
         Chosen("the cloud publishes no limit of its queue");
+    InvalidJobIdNotFound = "InvalidJobId.NotFound", 404, "The job does not exist.",
+        cause: "The account has no job with this id.",
+        fix: "Take the JobId that UploadMediaByURL answered, and a key of the same account.",
+        Chosen("giving a job another URL is an addition of this server");
+    IncorrectJobStatus = "IncorrectJobStatus", 403,
+        "The status of the job does not allow this operation.",
+        cause: "A job is given another URL only while its status is AWAITING_URL: its source \
+                refuses the URL it has, and its deadline has not passed.",
+        fix: "Look at the job with GetURLUploadInfos and IncludeProgress; submit the new URL as a \
+              new job if this one has ended.",
+        Chosen("giving a job another URL is an addition of this server");
     StorageFull = "StorageFull", 503, "The server has no space to accept jobs.",
         cause: "The disk of the database or of the storage is full; nothing of this call was \
                 accepted. Queries and cancels still answer.",

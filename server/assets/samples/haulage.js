@@ -10,6 +10,7 @@ const VERBS = {
   UploadMediaByURL: ['UploadURLs', 'UploadMetadatas', 'SessionId'],
   GetURLUploadInfos: ['JobIds', 'UploadURLs', 'IncludeProgress'],
   CancelUrlUploadJobs: ['JobIds', 'UploadUrls', 'IncludeOutcomes'],
+  ReplaceUploadUrl: ['JobId', 'UploadURL', 'Headers', 'BasicAuth'],
   ListUrlUploadJobs: ['Status', 'ErrorCode', 'UploadURL', 'StartTime', 'EndTime', 'PageSize'],
   CreateConsoleSession: [],
 };
@@ -64,6 +65,8 @@ function command(call, value) {
       return `jobs ${server} -- ${selected(value('JobIds'), value('UploadURLs'))}`;
     case 'CancelUrlUploadJobs':
       return `cancel ${server} -- ${selected(value('JobIds'), value('UploadUrls'))}`;
+    case 'ReplaceUploadUrl':
+      return `replace ${server}${confided(value)}`;
     case 'CreateConsoleSession':
       return `console ${server}`;
     default: {
@@ -73,6 +76,18 @@ function command(call, value) {
       return `jobs ${server}${flag('status', 'Status')}${search}${flag('limit', 'PageSize')}`;
     }
   }
+}
+
+/** The job, its URL, and what is confided for it on standard input. */
+function replaced(value, flag, input) {
+  return `${flag} -- ${shell(value('JobId'))} ${shell(plainUrl(value('UploadURL')))}${input}`;
+}
+
+function confided(value) {
+  const fields = ['Headers', 'BasicAuth'].filter((name) => value(name) !== '');
+  if (fields.length === 0) return replaced(value, '', '');
+  const object = `{${fields.map((name) => `"${name}":${value(name)}`).join(',')}}`;
+  return replaced(value, ' --metadata -', ` <<< ${shell(object)}`);
 }
 
 function items(text) {

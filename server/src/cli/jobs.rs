@@ -2,7 +2,7 @@
 
 use wire::time::{format_utc, parse_utc};
 
-use super::progress::{name, status_ink};
+use super::progress::{awaits, name, status_ink};
 use super::screen::{Ink, Screen, emit};
 use super::setup::ServerArgs;
 use super::table::{Cell, Table};
@@ -200,6 +200,9 @@ fn table(infos: &Infos) -> Table {
             let message = job.error_message.as_deref().unwrap_or_default();
             table.note(Ink::Red, human::printable(format!("  {code}: {message}")));
         }
+        if job.awaits_url() {
+            table.note(Ink::Yellow, awaits(job));
+        }
     }
     table
 }
@@ -243,5 +246,19 @@ mod tests {
         let text = table(&infos).render(Screen::plain());
         assert!(text.contains("URLInvalidError.HttpStatus: the origin answered 404"), "{text}");
         assert!(!text.contains("token"), "{text}");
+    }
+
+    #[test]
+    fn a_job_that_awaits_a_url_says_why_and_what_to_do() {
+        let job = JobInfo {
+            job_id: "j1".to_owned(),
+            status: "AWAITING_URL".to_owned(),
+            error_code: Some("URLInvalidError.HttpStatus".to_owned()),
+            error_message: Some("The origin answered 403: the link has expired.".to_owned()),
+            ..JobInfo::default()
+        };
+        let infos = Infos { infos: vec![job], non_exists: Vec::new() };
+        let text = table(&infos).render(Screen::plain());
+        assert!(text.contains("the link has expired. Give it another: haulage replace j1 URL"));
     }
 }

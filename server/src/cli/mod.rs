@@ -23,6 +23,7 @@ mod jobs;
 mod key;
 mod migrate;
 mod progress;
+mod replace;
 mod screen;
 mod serve;
 mod setup;
@@ -63,6 +64,7 @@ enum Verb {
     Submit(submit::Args),
     Jobs(jobs::Args),
     Cancel(cancel::Args),
+    Replace(replace::Args),
     Watch(watch::Args),
     Account(account::Args),
     Key(key::Args),
@@ -147,6 +149,7 @@ impl Verb {
             Self::Submit(args) => setup::block_on(args.run()),
             Self::Jobs(args) => setup::block_on(args.run()),
             Self::Cancel(args) => setup::block_on(args.run()),
+            Self::Replace(args) => setup::block_on(args.run()),
             Self::Watch(args) => setup::block_on(args.run()),
             Self::Account(args) => setup::block_on(args.run()),
             Self::Key(args) => setup::block_on(args.run()),
@@ -166,6 +169,7 @@ impl Verb {
             Self::Submit(args) => args.json,
             Self::Jobs(args) => args.json,
             Self::Cancel(args) => args.json,
+            Self::Replace(args) => args.json,
             Self::Watch(args) => args.json,
             Self::Account(args) => args.json,
             Self::Key(args) => args.json,

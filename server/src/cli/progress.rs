@@ -56,6 +56,9 @@ impl Progress {
         let bytes = job.bytes().filter(|bytes| *bytes > 0).map(human::bytes).unwrap_or_default();
         let line = format!("{:<16}  {:<NAME_WIDTH$}  {bytes:>10}", job.status, name(job));
         self.screen.say(human::printable(line.trim_end()));
+        if job.awaits_url() {
+            self.screen.say(self.screen.paint(Ink::Dim, awaits(job)));
+        }
     }
 
     fn draw(&mut self, jobs: &[JobInfo]) {
@@ -80,7 +83,9 @@ impl Progress {
             }
             bar.set_position(received);
             let ink = status_ink(job);
-            bar.set_message(self.screen.paint(ink, human::printable(&job.status)));
+            let hint = if job.awaits_url() { awaits(job) } else { String::new() };
+            let status = self.screen.paint(ink, human::printable(&job.status));
+            bar.set_message(format!("{status}{hint}"));
             if job.is_final() && !bar.is_finished() {
                 bar.abandon();
             }
@@ -108,6 +113,13 @@ impl Progress {
     }
 }
 
+/// What to do for a job that awaits a URL, in a line.
+pub(super) fn awaits(job: &JobInfo) -> String {
+    let why = job.error_message.as_deref().unwrap_or("The source refuses its URL.");
+    let id = human::printable(&job.job_id);
+    format!("  {} Give it another: haulage replace {id} URL", human::printable(why))
+}
+
 fn style() -> ProgressStyle {
     let template = format!("{{prefix:{NAME_WIDTH}}} {{bar:24}} {{binary_bytes:>11}}  {{msg}}");
     ProgressStyle::with_template(&template)
@@ -132,7 +144,7 @@ pub(super) fn status_ink(job: &JobInfo) -> Ink {
         Ink::Green
     } else if job.is_failure() {
         Ink::Red
-    } else if job.is_canceled() {
+    } else if job.is_canceled() || job.awaits_url() {
         Ink::Yellow
     } else if job.is_pending() {
         Ink::Dim

@@ -1,6 +1,6 @@
 //! `haulage submit URL...`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -88,9 +88,10 @@ fn titled(urls: &[String], title: &str) -> Vec<Value> {
     urls.iter().map(|url| json!({ "SourceURL": url, "Title": title })).collect()
 }
 
-fn read_metadata(path: &std::path::Path, urls: &[String]) -> Result<Vec<Value>, Failure> {
+/// Metadata as JSON from a file, or from standard input for `-`.
+pub(super) fn read_json(path: &Path) -> Result<Value, Failure> {
     use std::io::Read;
-    let unusable = |why: String| Failure::Usage(format!("metadata {}: {why}", path.display()));
+    let unusable = |why: String| unusable(path, &why);
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
         std::io::stdin().lock().take(METADATA_LIMIT + 1).read_to_string(&mut text)
@@ -101,7 +102,16 @@ fn read_metadata(path: &std::path::Path, urls: &[String]) -> Result<Vec<Value>, 
     if u64::try_from(length).unwrap_or(u64::MAX) > METADATA_LIMIT {
         return Err(unusable(format!("it is larger than {METADATA_LIMIT} bytes")));
     }
-    let value: Value = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))
+}
+
+fn unusable(path: &Path, why: &str) -> Failure {
+    Failure::Usage(format!("metadata {}: {why}", path.display()))
+}
+
+fn read_metadata(path: &Path, urls: &[String]) -> Result<Vec<Value>, Failure> {
+    let unusable = |why: String| unusable(path, &why);
+    let value = read_json(path)?;
     let entries = match value {
         Value::Array(entries) => entries,
         one @ Value::Object(_) => vec![one],

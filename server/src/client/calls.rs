@@ -65,6 +65,33 @@ pub struct Infos {
     pub non_exists: Vec<String>,
 }
 
+/// Another URL for a job.
+#[derive(Clone, Default)]
+pub struct Replacement {
+    pub job_id: String,
+    pub url: String,
+    /// `Headers` and `BasicAuth` for it, as in `UploadMetadatas`.
+    pub metadata: Option<Value>,
+}
+
+impl fmt::Debug for Replacement {
+    /// Leaves out the URL and the metadata, which may carry secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replacement({})", self.job_id)
+    }
+}
+
+/// The answer to `ReplaceUploadUrl`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Replaced {
+    pub job_id: String,
+    #[serde(rename = "UploadURL")]
+    pub upload_url: String,
+    /// `Replaced` or `Repeated`.
+    pub outcome: String,
+}
+
 /// A page of `ListUrlUploadJobs`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -128,6 +155,11 @@ impl JobInfo {
 
     pub fn is_failure(&self) -> bool {
         self.status.ends_with("_FAIL")
+    }
+
+    /// Whether the job goes on only when it is given another URL.
+    pub fn awaits_url(&self) -> bool {
+        self.status == "AWAITING_URL"
     }
 
     pub fn is_pending(&self) -> bool {
@@ -326,6 +358,21 @@ impl Client {
         Ok(all)
     }
 
+    /// Gives a job that awaits one another URL.
+    ///
+    /// # Errors
+    /// The refusal, or why there is no answer.
+    pub async fn replace(&self, replacement: &Replacement) -> Result<Replaced, ClientError> {
+        let Replacement { job_id, url, metadata } = replacement;
+        let url = list(std::slice::from_ref(url));
+        let mut params = vec![param("JobId", job_id.as_str()), param("UploadURL", url)];
+        for name in ["Headers", "BasicAuth"] {
+            let value = metadata.as_ref().and_then(|metadata| metadata.get(name));
+            params.extend(value.map(|value| param(name, value.to_string())));
+        }
+        self.call("ReplaceUploadUrl", &params).await
+    }
+
     /// A page of jobs, newest first. It may be short, or empty, and still have a next one.
     ///
     /// # Errors
@@ -430,6 +477,7 @@ mod tests {
             "DOWNLOAD_SUCCESS",
             "UPLOADING",
             "UPLOAD_SUCCESS",
+            "AWAITING_URL",
         ] {
             assert!(!job(status).is_final(), "{status}");
         }

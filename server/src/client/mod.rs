@@ -25,7 +25,8 @@ mod credentials;
 
 pub use calls::{
     Canceled, ConsoleTicket, InfoPage, Infos, JobInfo, Outcome, PlayInfo, PlayInfos, Progress,
-    Search, Selector, Submitted, UploadJob, UploadRequest, VideoBase, metadata_url,
+    Replaced, Replacement, Search, Selector, Submitted, UploadJob, UploadRequest, VideoBase,
+    metadata_url,
 };
 pub use credentials::Credentials;
 

@@ -20,7 +20,7 @@ sizes `64KiB`, `20MiB`, `1GiB`, or plain bytes.
 `haulage doctor --verbose` shows the configuration in force and where each value comes from;
 secrets are hidden.
 
-Client verbs (`submit`, `jobs`, `cancel`, `watch`) talk to `HAULAGE_SERVER` (or `--server`); when
+Client verbs (`submit`, `jobs`, `cancel`, `replace`, `watch`) talk to `HAULAGE_SERVER` (or `--server`); when
 it is not set, to the address of `listen`. They sign with `HAULAGE_ACCESS_KEY_ID` and
 `HAULAGE_ACCESS_KEY_SECRET`, or with the key in `<data dir>/credentials.toml`.
 ";

@@ -9,7 +9,8 @@ use super::time::Timestamp;
 pub enum Ending {
     /// Its node stopped and gave the job back at no cost.
     HandedBack = 0,
-    /// A transient fault; the job waits for the next attempt.
+    /// A transient fault, after which the job waits for the next attempt; or a refusal of the URL,
+    /// after which it waits for another URL.
     PutOff = 1,
     Succeeded = 2,
     /// The fault that the job ended with.

@@ -110,6 +110,9 @@ pub enum Retry {
     Backoff,
     /// As `Backoff`, but not before this many milliseconds (the origin's `Retry-After`).
     NotBefore(u64),
+    /// The origin refuses this URL, now and in future; another URL for the same file may be let
+    /// through. Without received bytes that makes no difference, and the job fails now.
+    AnotherUrl,
 }
 
 /// A job's fault: its class and one sentence for the caller. The sentence never contains bytes of
@@ -124,7 +127,15 @@ impl JobFault {
     pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into() }
     }
+
+    /// The fault of a job that this one halted and that was given no other URL.
+    pub fn lapsed(&self) -> Self {
+        Self::new(self.class, format!("{}{LAPSED}", self.message))
+    }
 }
+
+/// What the message of [`JobFault::lapsed`] ends in.
+pub const LAPSED: &str = " No other URL was given before the job's deadline.";
 
 impl fmt::Display for JobFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,6 +34,10 @@ pub enum State {
     Failed(JobFault),
     /// Cancelled while pending; it never sent a request. Final.
     Canceled,
+    /// The origin refuses the URL (`fault` says how), but bytes of the source are here already.
+    /// They are kept until somebody gives another URL for the same file, or until `until`, the
+    /// job's deadline, when the job fails. On the wire it is in progress, like [`State::Waiting`].
+    AwaitingUrl { fault: JobFault, until: Timestamp },
 }
 
 /// The name of a [`State`] without its data, as the store keeps it.
@@ -45,22 +49,24 @@ pub enum StateKind {
     Succeeded = 3,
     Failed = 4,
     Canceled = 5,
+    AwaitingUrl = 6,
 }
 
 impl StateKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Running,
         Self::Waiting,
         Self::Succeeded,
         Self::Failed,
         Self::Canceled,
+        Self::AwaitingUrl,
     ];
 
     /// Whether no event changes a job in this state any more.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Pending | Self::Running | Self::Waiting => false,
+            Self::Pending | Self::Running | Self::Waiting | Self::AwaitingUrl => false,
             Self::Succeeded | Self::Failed | Self::Canceled => true,
         }
     }
@@ -75,6 +81,7 @@ impl State {
             Self::Succeeded => StateKind::Succeeded,
             Self::Failed(_) => StateKind::Failed,
             Self::Canceled => StateKind::Canceled,
+            Self::AwaitingUrl { .. } => StateKind::AwaitingUrl,
         }
     }
 }
@@ -98,6 +105,13 @@ pub enum Event {
     Expire { now: Timestamp },
     /// `CancelUrlUploadJobs`.
     Cancel,
+    /// The origin refuses the URL while bytes of the source are here: wait for another URL, at
+    /// most until `until`.
+    Halt { token: Token, fault: JobFault, until: Timestamp },
+    /// `ReplaceUploadUrl`: goes on at once, with a new budget of attempts.
+    ReplaceUrl { now: Timestamp },
+    /// The wait for another URL is over.
+    Lapse { now: Timestamp },
 }
 
 impl Event {
@@ -111,6 +125,9 @@ impl Event {
             Self::Fail { .. } => "fail",
             Self::Expire { .. } => "expire",
             Self::Cancel => "cancel",
+            Self::Halt { .. } => "halt",
+            Self::ReplaceUrl { .. } => "replace_url",
+            Self::Lapse { .. } => "lapse",
         }
     }
 }
@@ -124,12 +141,14 @@ pub struct Progress {
     /// Leases that ended without a word of their worker. Counted apart from attempts: a crash is
     /// not the source's fault, but a job that keeps killing its worker must end too.
     pub rescues: u32,
+    /// How often its URL was replaced.
+    pub renewals: u32,
 }
 
 impl Progress {
     /// Of a job just accepted.
     pub fn new() -> Self {
-        Self { state: State::Pending, attempt: 0, rescues: 0 }
+        Self { state: State::Pending, attempt: 0, rescues: 0, renewals: 0 }
     }
 }
 
@@ -169,7 +188,8 @@ pub fn apply(job: &Progress, event: &Event) -> Result<Progress, Refused> {
         | State::Waiting { .. }
         | State::Succeeded
         | State::Failed(_)
-        | State::Canceled => Err(refused()),
+        | State::Canceled
+        | State::AwaitingUrl { .. } => Err(refused()),
     };
     let with = |state: State| Progress { state, ..job.clone() };
     match event {
@@ -177,9 +197,11 @@ pub fn apply(job: &Progress, event: &Event) -> Result<Progress, Refused> {
             let ready = match &job.state {
                 State::Pending => true,
                 State::Waiting { due } => due <= now,
-                State::Running { .. } | State::Succeeded | State::Failed(_) | State::Canceled => {
-                    false
-                }
+                State::Running { .. }
+                | State::Succeeded
+                | State::Failed(_)
+                | State::Canceled
+                | State::AwaitingUrl { .. } => false,
             };
             if !ready {
                 return Err(refused());
@@ -213,17 +235,51 @@ pub fn apply(job: &Progress, event: &Event) -> Result<Progress, Refused> {
                 state: State::Waiting { due: *now },
                 attempt: job.attempt.saturating_sub(1),
                 rescues: job.rescues + 1,
+                ..*job
             }),
             State::Running { .. }
             | State::Pending
             | State::Waiting { .. }
             | State::Succeeded
             | State::Failed(_)
-            | State::Canceled => Err(refused()),
+            | State::Canceled
+            | State::AwaitingUrl { .. } => Err(refused()),
         },
         Event::Cancel => match &job.state {
             State::Pending => Ok(with(State::Canceled)),
             State::Running { .. }
+            | State::Waiting { .. }
+            | State::Succeeded
+            | State::Failed(_)
+            | State::Canceled
+            | State::AwaitingUrl { .. } => Err(refused()),
+        },
+        Event::Halt { token, fault, until } => {
+            fenced(token)?;
+            Ok(with(State::AwaitingUrl { fault: fault.clone(), until: *until }))
+        }
+        Event::ReplaceUrl { now } => match &job.state {
+            State::AwaitingUrl { until, .. } if now < until => Ok(Progress {
+                state: State::Waiting { due: *now },
+                attempt: 0,
+                renewals: job.renewals + 1,
+                ..*job
+            }),
+            State::AwaitingUrl { .. }
+            | State::Pending
+            | State::Running { .. }
+            | State::Waiting { .. }
+            | State::Succeeded
+            | State::Failed(_)
+            | State::Canceled => Err(refused()),
+        },
+        Event::Lapse { now } => match &job.state {
+            State::AwaitingUrl { until, fault } if until <= now => {
+                Ok(with(State::Failed(fault.lapsed())))
+            }
+            State::AwaitingUrl { .. }
+            | State::Pending
+            | State::Running { .. }
             | State::Waiting { .. }
             | State::Succeeded
             | State::Failed(_)
@@ -329,24 +385,42 @@ impl Job {
             | State::Running { .. }
             | State::Waiting { .. }
             | State::Succeeded
-            | State::Canceled => None,
+            | State::Canceled
+            | State::AwaitingUrl { .. } => None,
         }
     }
 
-    /// The `Status` of the wire.
+    /// The `Status` of the wire; one of the cloud's.
     pub fn wire_status(&self) -> &'static str {
         match &self.progress.state {
             State::Pending => "PENDING",
             State::Running { .. } => self.phase.wire_status(),
             // Between two attempts: started, so in progress (decision 4).
-            State::Waiting { .. } => "PROCESSING",
+            State::Waiting { .. } | State::AwaitingUrl { .. } => "PROCESSING",
             State::Succeeded => "SUCCESS",
             State::Failed(fault) if fault.class.is_store_phase() => "UPLOAD_FAIL",
             State::Failed(_) => "DOWNLOAD_FAIL",
             State::Canceled => "CANCELED",
         }
     }
+
+    /// As [`Job::wire_status`], for callers that asked for what this server adds: a job that waits
+    /// for another URL is `AWAITING_URL`.
+    pub fn full_status(&self) -> &'static str {
+        match &self.progress.state {
+            State::AwaitingUrl { .. } => AWAITING_URL,
+            State::Pending
+            | State::Running { .. }
+            | State::Waiting { .. }
+            | State::Succeeded
+            | State::Failed(_)
+            | State::Canceled => self.wire_status(),
+        }
+    }
 }
+
+/// A status of ours, see [`Job::full_status`].
+pub const AWAITING_URL: &str = "AWAITING_URL";
 
 #[cfg(test)]
 mod tests {
@@ -356,6 +430,12 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000);
     const LATER: Timestamp = Timestamp(2_000);
     const HELD: Token = Token(7);
+    /// Between the two.
+    const HALTED_UNTIL: Timestamp = Timestamp(1_500);
+
+    fn refusal() -> JobFault {
+        JobFault::new(FaultClass::HttpStatus, "The origin answered 403: the link has expired.")
+    }
 
     fn in_state(kind: StateKind) -> Progress {
         let state = match kind {
@@ -365,12 +445,13 @@ mod tests {
             StateKind::Succeeded => State::Succeeded,
             StateKind::Failed => State::Failed(JobFault::new(FaultClass::Empty, "no bytes")),
             StateKind::Canceled => State::Canceled,
+            StateKind::AwaitingUrl => State::AwaitingUrl { fault: refusal(), until: HALTED_UNTIL },
         };
         let attempt = u32::from(kind != StateKind::Pending && kind != StateKind::Canceled);
-        Progress { state, attempt, rescues: 0 }
+        Progress { state, attempt, rescues: 0, renewals: 0 }
     }
 
-    fn events(token: Token) -> [Event; 8] {
+    fn events(token: Token) -> [Event; 11] {
         let fault = JobFault::new(FaultClass::Empty, "no bytes");
         [
             Event::Claim { now: NOW, token: Token(8), until: LATER },
@@ -381,6 +462,9 @@ mod tests {
             Event::Fail { token, fault },
             Event::Expire { now: NOW },
             Event::Cancel,
+            Event::Halt { token, fault: refusal(), until: LATER },
+            Event::ReplaceUrl { now: NOW },
+            Event::Lapse { now: LATER },
         ]
     }
 
@@ -390,7 +474,7 @@ mod tests {
         for event in events(HELD) {
             out += &format!(" {} |", event.name());
         }
-        out += "\n|---|---|---|---|---|---|---|---|---|\n";
+        out += "\n|---|---|---|---|---|---|---|---|---|---|---|---|\n";
         for kind in StateKind::ALL {
             out += &format!("| {kind:?} |");
             for event in events(HELD) {
@@ -427,7 +511,8 @@ mod tests {
 
     #[test]
     fn a_worker_with_an_old_token_changes_nothing() {
-        for event in &events(Token(6))[1..6] {
+        let events = events(Token(6));
+        for event in events[1..6].iter().chain([&events[8]]) {
             assert!(apply(&in_state(StateKind::Running), event).is_err(), "{event:?}");
         }
     }
@@ -451,7 +536,32 @@ mod tests {
 
     #[test]
     fn a_waiting_job_is_not_claimed_before_it_is_due() {
-        let waiting = Progress { state: State::Waiting { due: LATER }, attempt: 1, rescues: 0 };
+        let waiting =
+            Progress { state: State::Waiting { due: LATER }, attempt: 1, rescues: 0, renewals: 0 };
         assert!(apply(&waiting, &events(HELD)[0]).is_err());
+    }
+
+    #[test]
+    fn a_job_that_awaits_a_url_goes_on_before_its_deadline_and_fails_at_it() {
+        let halted = in_state(StateKind::AwaitingUrl);
+        let at =
+            |ms| (Event::ReplaceUrl { now: Timestamp(ms) }, Event::Lapse { now: Timestamp(ms) });
+        // Whatever the moment, exactly one of the two applies.
+        for ms in [0, 1_499, 1_500, 1_501] {
+            let (replace, lapse) = at(ms);
+            let (replaced, lapsed) = (apply(&halted, &replace), apply(&halted, &lapse));
+            assert_eq!(replaced.is_ok(), ms < 1_500, "{ms}");
+            assert_eq!(lapsed.is_ok(), ms >= 1_500, "{ms}");
+        }
+        let tried = Progress { attempt: 5, rescues: 2, renewals: 1, ..halted.clone() };
+        let renewed = apply(&tried, &at(7).0).unwrap();
+        assert_eq!(renewed.state, State::Waiting { due: Timestamp(7) });
+        assert_eq!((renewed.attempt, renewed.rescues, renewed.renewals), (0, 2, 2));
+        let State::Failed(fault) = apply(&halted, &at(1_500).1).unwrap().state else {
+            panic!("a lapsed job has failed")
+        };
+        assert_eq!(fault.class, FaultClass::HttpStatus);
+        assert!(fault.message.contains("the link has expired"), "{fault}");
+        assert!(fault.message.ends_with("before the job's deadline."), "{fault}");
     }
 }

@@ -38,7 +38,7 @@ impl Backoff {
         jitter: f64,
     ) -> Next {
         let floor = match retry {
-            Retry::Never => return Next::GiveUp,
+            Retry::Never | Retry::AnotherUrl => return Next::GiveUp,
             Retry::Once if attempt > 1 => return Next::GiveUp,
             Retry::Once | Retry::Backoff => Duration::ZERO,
             Retry::NotBefore(ms) => Duration::from_millis(ms),
@@ -84,6 +84,7 @@ mod tests {
     #[test]
     fn a_permanent_fault_or_a_pause_past_the_deadline_gives_up_at_once() {
         assert_eq!(BACKOFF.next(1, Retry::Never, Timestamp(0), FAR, 0.5), Next::GiveUp);
+        assert_eq!(BACKOFF.next(1, Retry::AnotherUrl, Timestamp(0), FAR, 0.5), Next::GiveUp);
         let near = Timestamp(800);
         assert_eq!(BACKOFF.next(1, Retry::Backoff, Timestamp(0), near, 1.0), Next::GiveUp);
     }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connect::{self, Connector, Network, Road, Used};
 use super::guard::{Guard, Target};
 use super::host_slots::{HostSlots, Slot};
+use super::presigned;
 use super::resolve::{Dns, Resolve};
 use super::source::Source;
 use super::verdict::{self, Meaning, error};
@@ -183,7 +184,9 @@ impl Inner {
         let mut target = self.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
         let mut chain_left =
             (settings.connect_timeout + settings.header_timeout).saturating_mul(CHAIN_FACTOR);
+        let mut expired_link = false;
         for hop in 0.. {
+            expired_link |= presigned::has_expired(target.path_and_query(), self.clock.now());
             let slot = self.slots.acquire(target.host()).await;
             let began = Instant::now();
             let response = self.answer(&target, &confided, from).await?;
@@ -212,8 +215,10 @@ impl Inner {
                     target = next;
                 }
                 Meaning::Permanent(class) => {
-                    let (status, expired) = (response.status(), says_expired(response).await);
-                    return Err(verdict::status_fault(status, class, Retry::Never, expired));
+                    let status = response.status();
+                    let expired = says_expired(response).await || expired_link;
+                    let retry = verdict::refusal(status, expired_link);
+                    return Err(verdict::status_fault(status, class, retry, expired));
                 }
                 Meaning::Doubtful(class) => {
                     let status = response.status();
@@ -253,7 +258,7 @@ impl Inner {
             Ok(judged) => judged,
             Err(why) => return Ok(Asked::Anew(why)),
         };
-        let source = Source::rest(headers, body, &self.settings, slot, resume, part)?;
+        let source = Source::rest(headers, body, &self.settings, slot, resume, part, place)?;
         Ok(source.map_or(Asked::Anew(Restart::NotContinued), Asked::Body))
     }
 

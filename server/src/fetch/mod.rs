@@ -3,7 +3,7 @@
 //! `guard` decides where the server may go, `connect` dials what the guard let through, `client`
 //! asks and follows redirects, `wanted` is what is asked for and judges whether an answer continues
 //! what is here already, `digest` reads what origins say of their bytes,
-//! `source` hands the body on within its limits, `verdict` says what
+//! `presigned` tells when a link ends, `source` hands the body on within its limits, `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
 //! callers name; proxies of the environment are not looked at.
 
@@ -15,6 +15,7 @@ pub mod digest;
 pub mod guard;
 mod host_slots;
 mod own;
+mod presigned;
 mod resolve;
 mod source;
 pub mod verdict;
@@ -31,7 +32,7 @@ pub use client::Fetcher;
 pub use connect::Network;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
-pub use wanted::{Restart, Resume, Wanted};
+pub use wanted::{Link, Restart, Resume, Wanted};
 
 use crate::config::Config;
 use crate::domain::fault::{JobFault, Retry};

@@ -132,6 +132,7 @@ impl Source {
         slot: Slot,
         resume: &Resume,
         part: Part,
+        place: &str,
     ) -> Result<Option<Self>, FetchError> {
         let end = part.last + 1;
         let framed = body.size_hint().exact();
@@ -141,9 +142,10 @@ impl Source {
         if part.total > settings.max_bytes {
             return Err(too_large(settings.max_bytes));
         }
-        let version = Version { total: Some(part.total), ..resume.version.clone() };
+        let validator = resume.version.validator.clone();
+        let version = Version { validator, total: Some(part.total), place: place.to_owned() };
         let status = StatusCode::PARTIAL_CONTENT;
-        let source = Self::new(status, headers, body, settings, slot, &version.place)?;
+        let source = Self::new(status, headers, body, settings, slot, place)?;
         Ok(Some(Self {
             length: Some(part.total),
             offset: resume.offset,

@@ -337,9 +337,10 @@ async fn a_slow_taker_is_not_the_origin_s_fault() {
 #[tokio::test]
 async fn statuses_fail_the_job_or_wait_as_the_origin_asks() {
     use FaultClass::{Empty, HttpStatus, Protocol};
-    let rows: [(&str, FaultClass, Retry); 15] = [
+    let rows: [(&str, FaultClass, Retry); 16] = [
         ("404 Not Found\r\n", HttpStatus, Retry::Never),
-        ("401 Unauthorized\r\nRetry-After: 5\r\n", HttpStatus, Retry::Never),
+        ("401 Unauthorized\r\nRetry-After: 5\r\n", HttpStatus, Retry::AnotherUrl),
+        ("410 Gone\r\n", HttpStatus, Retry::AnotherUrl),
         ("407 Proxy\r\nProxy-Authenticate: Basic\r\n", HttpStatus, Retry::Never),
         ("999 Nine\r\n", HttpStatus, Retry::Never),
         ("304 Not Modified\r\n", HttpStatus, Retry::Never),

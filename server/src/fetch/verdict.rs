@@ -67,6 +67,20 @@ pub(super) fn answer(code: StatusCode, asked_for_rest: bool) -> Meaning {
     }
 }
 
+/// Whether another URL for the same file can help where `code` is the answer for good.
+///
+/// 401, 403 and 410 refuse the URL as such: the stores whose links are signed for a time answer 403
+/// when it is over (S3, OSS, Azure), others 401 or 410. Some answer 400 (Google Cloud Storage:
+/// `ExpiredToken`) or hide behind 404; these mean many things, so the link itself must say that it
+/// has expired.
+pub(super) fn refusal(code: StatusCode, expired_link: bool) -> Retry {
+    match code.as_u16() {
+        401 | 403 | 410 => Retry::AnotherUrl,
+        400 | 404 if expired_link => Retry::AnotherUrl,
+        _ => Retry::Never,
+    }
+}
+
 /// The fault of a status that is neither a body nor a redirect.
 pub(super) fn status_fault(
     code: StatusCode,
@@ -313,6 +327,16 @@ mod tests {
             };
             assert_eq!(answer(code, true), expected, "{code}");
             assert_eq!(answer(code, false), status(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn another_url_helps_where_this_one_is_refused() {
+        for code in 100..=999u16 {
+            let of = |expired| refusal(StatusCode::from_u16(code).unwrap(), expired);
+            let never_or = |helps| if helps { Retry::AnotherUrl } else { Retry::Never };
+            assert_eq!(of(false), never_or([401, 403, 410].contains(&code)), "{code}");
+            assert_eq!(of(true), never_or([400, 401, 403, 404, 410].contains(&code)), "{code}");
         }
     }
 

@@ -42,6 +42,16 @@ pub struct Resume {
     pub offset: u64,
     /// The version whose bytes before `offset` are here.
     pub version: Version,
+    pub link: Link,
+}
+
+/// How the bytes that are here came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    /// By the URL that is asked now.
+    Same,
+    /// By another one, which somebody has replaced by this one, saying that it is the same file.
+    Replaced,
 }
 
 /// Why a transfer that was to be continued began anew.
@@ -71,8 +81,16 @@ pub(super) fn part(resume: &Resume, place: &str, headers: &HeaderMap) -> Result<
         return Err(Restart::NotContinued);
     }
     let version = &resume.version;
-    if version.place != place {
-        return Err(Restart::Changed);
+    let moved = version.place != place;
+    match (resume.link, &version.validator, version.total) {
+        _ if !moved => {}
+        (Link::Same, _, _) => return Err(Restart::Changed),
+        // Two files may well have one date, and a validator alone speaks of one resource only (RFC
+        // 9110 §8.8.1): at another place it takes a tag, the length and somebody's word.
+        (Link::Replaced, Validator::Tag(_), Some(_)) => {}
+        (Link::Replaced, Validator::Tag(_) | Validator::Date(_), _) => {
+            return Err(Restart::NotContinued);
+        }
     }
     // An origin that ignores If-Range is found out by what it says of the part.
     let (name, ours) = match &version.validator {
@@ -90,7 +108,7 @@ pub(super) fn part(resume: &Resume, place: &str, headers: &HeaderMap) -> Result<
         (Some(now), Some(before)) if now != before => return Err(Restart::Changed),
         (Some(now), _) => now,
         // A part up to the known end needs no total; any other could be cut short unseen.
-        (None, Some(before)) if last.checked_add(1) == Some(before) => before,
+        (None, Some(before)) if !moved && last.checked_add(1) == Some(before) => before,
         (None, _) => return Err(Restart::NotContinued),
     };
     if first != resume.offset || last < first || last >= total {
@@ -204,7 +222,8 @@ mod tests {
     }
 
     fn resume(validator: Validator, total: Option<u64>) -> Resume {
-        Resume { offset: 100, version: Version { validator, total, place: "here".to_owned() } }
+        let version = Version { validator, total, place: "here".to_owned() };
+        Resume { offset: 100, version, link: Link::Same }
     }
 
     fn judged(total: Option<u64>, fields: &[(&'static str, &str)]) -> Result<Part, Restart> {
@@ -270,5 +289,28 @@ mod tests {
         assert_eq!(part(&dated, "here", &fields), Err(Restart::NotContinued));
         let fields = headers(&[range, ("last-modified", LM)]);
         assert!(part(&dated, "here", &fields).is_ok());
+    }
+
+    #[test]
+    fn a_replaced_url_may_lead_elsewhere_if_tag_and_length_are_the_same() {
+        use Restart::{Changed, NotContinued};
+        let ours = |validator, total| Resume { link: Link::Replaced, ..resume(validator, total) };
+        let tag = || Validator::Tag("\"v1\"".to_owned());
+        let range = ("content-range", "bytes 100-199/200");
+        let same = headers(&[range, ("etag", "\"v1\"")]);
+        let whole = Ok(Part { last: 199, total: 200 });
+        assert_eq!(part(&ours(tag(), Some(200)), "elsewhere", &same), whole);
+        assert_eq!(part(&ours(tag(), None), "elsewhere", &same), Err(NotContinued));
+        assert_eq!(part(&ours(tag(), Some(201)), "elsewhere", &same), Err(Changed));
+        let other = headers(&[range, ("etag", "\"v2\"")]);
+        assert_eq!(part(&ours(tag(), Some(200)), "elsewhere", &other), Err(Changed));
+        let silent = headers(&[("content-range", "bytes 100-199/*"), ("etag", "\"v1\"")]);
+        assert_eq!(part(&ours(tag(), Some(200)), "elsewhere", &silent), Err(NotContinued));
+        let dated = headers(&[range, ("last-modified", LM)]);
+        let date = || Validator::Date(LM.to_owned());
+        assert_eq!(part(&ours(date(), Some(200)), "elsewhere", &dated), Err(NotContinued));
+        // A new signature for the same place: as ever.
+        assert_eq!(part(&ours(date(), Some(200)), "here", &dated), whole);
+        assert_eq!(part(&ours(tag(), None), "here", &same), whole);
     }
 }

@@ -19,7 +19,8 @@ impl Ops {
             | State::Waiting { .. }
             | State::Succeeded
             | State::Failed(_)
-            | State::Canceled => None,
+            | State::Canceled
+            | State::AwaitingUrl { .. } => None,
         };
         past.into_iter().map(info).chain(running).collect()
     }

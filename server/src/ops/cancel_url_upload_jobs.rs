@@ -96,7 +96,7 @@ impl Ops {
 fn status_of(kind: StateKind) -> &'static str {
     match kind {
         StateKind::Pending => "PENDING",
-        StateKind::Running | StateKind::Waiting => "PROCESSING",
+        StateKind::Running | StateKind::Waiting | StateKind::AwaitingUrl => "PROCESSING",
         StateKind::Succeeded => "SUCCESS",
         StateKind::Failed => "DOWNLOAD_FAIL",
         StateKind::Canceled => "CANCELED",

@@ -58,7 +58,11 @@ impl Ops {
             MediaLookup::NotStored(StateKind::Canceled) => return Err(unknown()),
             MediaLookup::NotStored(StateKind::Failed) => "UploadFail",
             MediaLookup::NotStored(
-                StateKind::Pending | StateKind::Running | StateKind::Waiting | StateKind::Succeeded,
+                StateKind::Pending
+                | StateKind::Running
+                | StateKind::Waiting
+                | StateKind::Succeeded
+                | StateKind::AwaitingUrl,
             ) => "Uploading",
         };
         Err(Fault::with_message(

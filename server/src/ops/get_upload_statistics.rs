@@ -191,6 +191,7 @@ fn sum(queues: &[AccountQueue], now: Timestamp) -> QueueInfo {
         pending: total(|queue| queue.pending),
         running: total(|queue| queue.running),
         waiting: total(|queue| queue.waiting),
+        halted: total(|queue| queue.awaiting),
         oldest_ready_seconds: ready_seconds(oldest, now),
     }
 }
@@ -227,6 +228,7 @@ fn loads(
         load.pending = queue.pending;
         load.running = queue.running;
         load.waiting = queue.waiting;
+        load.halted = queue.awaiting;
         load.oldest_ready_seconds = ready_seconds(queue.oldest_ready, now);
     }
     for tally in tallies {
@@ -335,6 +337,7 @@ mod tests {
             pending: 1,
             running: 2,
             waiting: 3,
+            awaiting: 0,
             oldest_ready,
         };
         let later = queue(Some(NOW + Duration::from_secs(5)));

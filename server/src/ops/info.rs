@@ -14,9 +14,14 @@ impl Ops {
             }
             // The documented sample of a success shows this code (contract §9.2).
             State::Succeeded => (Some("200".to_owned()), None),
-            State::Pending | State::Running { .. } | State::Waiting { .. } | State::Canceled => {
-                (None, None)
+            State::AwaitingUrl { fault, .. } if with_progress => {
+                (Some(fault.class.code().to_owned()), Some(fault.message.clone()))
             }
+            State::Pending
+            | State::Running { .. }
+            | State::Waiting { .. }
+            | State::Canceled
+            | State::AwaitingUrl { .. } => (None, None),
         };
         // The id exists from acceptance on but is shown once the medium is being made (§20.10).
         let media_id = match &job.progress.state {
@@ -28,7 +33,8 @@ impl Ops {
             | State::Pending
             | State::Waiting { .. }
             | State::Failed(_)
-            | State::Canceled => None,
+            | State::Canceled
+            | State::AwaitingUrl { .. } => None,
         };
         let file_size = match &job.progress.state {
             State::Succeeded => Some(job.bytes),
@@ -36,12 +42,13 @@ impl Ops {
             | State::Running { .. }
             | State::Waiting { .. }
             | State::Failed(_)
-            | State::Canceled => job.request.file_size,
+            | State::Canceled
+            | State::AwaitingUrl { .. } => job.request.file_size,
         };
         let progress = with_progress.then(|| self.progress(&job));
         UrlUploadInfo {
             job_id: self.codec.job_id(job.key),
-            status: job.wire_status().to_owned(),
+            status: if with_progress { job.full_status() } else { job.wire_status() }.to_owned(),
             upload_url: job.url.expose().to_owned(),
             media_id,
             file_size,
@@ -70,7 +77,8 @@ impl Ops {
                 | State::Running { .. }
                 | State::Succeeded
                 | State::Failed(_)
-                | State::Canceled => None,
+                | State::Canceled
+                | State::AwaitingUrl { .. } => None,
             },
             deadline: job.deadline.seconds(),
             rescues: job.progress.rescues,

@@ -8,7 +8,7 @@ use wire::reply::{ListUrlUploadJobsReply, Reply, UrlUploadInfo};
 
 use super::{Ops, store_fault};
 use crate::domain::account::Subject;
-use crate::domain::job::StateKind;
+use crate::domain::job::{AWAITING_URL, StateKind};
 use crate::domain::time::Timestamp;
 use crate::store::PageRequest;
 
@@ -46,7 +46,7 @@ impl Ops {
         let infos = page
             .jobs
             .into_iter()
-            .filter(|job| wanted(job.wire_status()))
+            .filter(|job| wanted(job.full_status()))
             .map(|job| {
                 let account = names.get(&job.account).cloned();
                 UrlUploadInfo { account, ..self.info(job, true) }
@@ -69,6 +69,7 @@ fn states_of(status: &str) -> &'static [StateKind] {
         "SUCCESS" => &[StateKind::Succeeded],
         "DOWNLOAD_FAIL" | "UPLOAD_FAIL" => &[StateKind::Failed],
         "CANCELED" => &[StateKind::Canceled],
+        AWAITING_URL => &[StateKind::AwaitingUrl],
         _ => &[],
     }
 }

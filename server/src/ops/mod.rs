@@ -34,6 +34,7 @@ mod get_url_upload_infos;
 mod info;
 mod list_url_upload_jobs;
 mod node;
+mod replace_upload_url;
 mod upload_media_by_url;
 
 #[cfg(test)]
@@ -96,6 +97,7 @@ impl Ops {
             Request::CancelUrlUploadJobs(r) => self.cancel_url_upload_jobs(account, r).await,
             Request::GetPlayInfo(r) => self.get_play_info(account, r).await,
             Request::ListUrlUploadJobs(r) => self.list_url_upload_jobs(subject, r).await,
+            Request::ReplaceUploadUrl(r) => self.replace_upload_url(account, r).await,
             Request::GetUploadStatistics(r) => self.get_upload_statistics(subject, r).await,
             Request::GetRequestRecord(r) => self.get_request_record(subject, r).await,
             Request::ListAccounts => self.list_accounts(subject).await,

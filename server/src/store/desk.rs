@@ -33,6 +33,8 @@ pub struct AccountQueue {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    /// Jobs that wait for another URL.
+    pub awaiting: u64,
     /// When the job that has been ready longest became so; in the future when all that is left
     /// waits for its time; `None` when all that is left runs.
     pub oldest_ready: Option<Timestamp>,

@@ -106,7 +106,7 @@ pub struct Session {
 pub struct SubmitLimits {
     /// Calls an account may make in one UTC day; 0 means no limit.
     pub calls_per_day: u32,
-    /// Jobs of an account that may be pending or waiting at once; 0 means no limit.
+    /// Jobs of an account that may be pending, waiting or awaiting a URL at once; 0 means no limit.
     pub pending: u64,
 }
 
@@ -183,6 +183,35 @@ pub enum Finish {
     Recorded,
     /// Somebody else holds the job now, or it has ended: stop, tidy up, say so in the log.
     Superseded,
+}
+
+/// Another URL for a job that awaits one.
+#[derive(Clone)]
+pub struct Replacement {
+    pub account: AccountId,
+    pub key: Key,
+    pub url: SourceUrl,
+    /// In place of the job's own, which were confided for the URL before.
+    pub sealed_headers: Option<String>,
+}
+
+impl fmt::Debug for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replacement(job {}, {})", self.key.0, self.url)
+    }
+}
+
+/// What became of a [`Replacement`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replaced {
+    /// The job has the URL and goes on.
+    Renewed,
+    /// Nothing: the job was given this very URL before.
+    Repeated,
+    /// Nothing: the job's state. With [`StateKind::AwaitingUrl`], its deadline has passed.
+    NotAwaiting(StateKind),
+    /// The account has no such job.
+    NotExist,
 }
 
 /// How a claim ended.
@@ -338,6 +367,8 @@ pub struct Stats {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    /// Jobs that wait for another URL.
+    pub awaiting: u64,
     /// When the job that has been ready longest became so; in the future when all that is left
     /// waits for its time.
     pub oldest_ready: Option<Timestamp>,
@@ -415,6 +446,28 @@ pub trait Store: Desk {
         due: Timestamp,
         now: Timestamp,
     ) -> StoreResult<Finish>;
+
+    /// Puts a job off until it is given another URL, at most until its deadline: the origin refuses
+    /// this one after `kept` bytes, which lie ready for the next attempt.
+    async fn job_halt(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        kept: u64,
+        now: Timestamp,
+    ) -> StoreResult<Finish>;
+
+    /// Gives a job another URL: it is due at once, its attempts are counted anew, and the headers
+    /// confided for the URL before are gone. Of this and [`Store::job_lapse`] exactly one wins.
+    async fn job_replace_url(
+        &self,
+        replacement: Replacement,
+        now: Timestamp,
+    ) -> StoreResult<Replaced>;
+
+    /// Fails at most `limit` jobs that still await a URL at their deadline, those with the oldest
+    /// deadline first; returns how many.
+    async fn job_lapse(&self, now: Timestamp, limit: usize) -> StoreResult<usize>;
 
     /// Ends a job. A success makes its medium in the same transaction.
     async fn job_finish(

@@ -51,6 +51,7 @@ pub struct Metrics {
     pending: Gauge,
     running: Gauge,
     waiting: Gauge,
+    awaiting_url: Gauge,
     oldest_ready_seconds: Gauge<f64, AtomicU64>,
     free_bytes: Gauge,
 }
@@ -110,6 +111,7 @@ impl Metrics {
             pending: gauge(r, "jobs_pending", "Jobs accepted and never started"),
             running: gauge(r, "jobs_running", "Jobs under a lease"),
             waiting: gauge(r, "jobs_waiting", "Jobs between two attempts"),
+            awaiting_url: gauge(r, "jobs_awaiting_url", "Jobs that await another URL"),
             oldest_ready_seconds: {
                 let gauge = Gauge::default();
                 r.register(
@@ -130,6 +132,7 @@ impl Metrics {
         self.pending.set(gauge(stats.pending));
         self.running.set(gauge(stats.running));
         self.waiting.set(gauge(stats.waiting));
+        self.awaiting_url.set(gauge(stats.awaiting));
         let age = stats.oldest_ready.map_or(0.0, |at| now.since(at).as_secs_f64());
         self.oldest_ready_seconds.set(age);
         self.free_bytes.set(gauge(free_bytes));

@@ -15,7 +15,7 @@ use crate::blob::{Staged, StagedWriter, Tally, staged_name};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Token};
 use crate::domain::version::Version;
-use crate::fetch::{FetchError, Restart, Resume, Source};
+use crate::fetch::{FetchError, Link, Restart, Resume, Source};
 
 /// Fewest bytes between two checkpoints, whatever is configured.
 const LEAST_BYTES: u64 = 64 * 1024;
@@ -50,6 +50,8 @@ pub(super) struct Held {
     version: Option<Version>,
     /// As it was when this attempt began, changes found since included.
     tally: Tally,
+    /// Whether the bytes came by the URL that the job has now.
+    link: Link,
     attempt: u32,
     /// Whether this attempt went on where an earlier one had stopped.
     continued: bool,
@@ -64,7 +66,8 @@ impl Held {
         Self {
             writer: None,
             version: None,
-            tally: Tally::default(),
+            tally: Tally { renewal: job.progress.renewals, ..Tally::default() },
+            link: Link::Same,
             attempt: job.progress.attempt,
             continued: false,
             left: false,
@@ -85,6 +88,12 @@ impl Held {
                 self.writer = Some(writer);
                 self.version = Some(mark.version);
                 self.tally = mark.tally;
+                if mark.tally.renewal != job.progress.renewals {
+                    self.link = Link::Replaced;
+                    // Attempts are counted anew with each URL.
+                    self.tally.forgiven = 0;
+                    self.tally.renewal = job.progress.renewals;
+                }
             }
             Ok(None) => {}
             Err(error) => {
@@ -96,7 +105,7 @@ impl Held {
     /// Where to ask the origin to go on.
     pub(super) fn resume(&self) -> Option<Resume> {
         let (writer, version) = (self.writer.as_ref()?, self.version.clone()?);
-        Some(Resume { offset: writer.written(), version })
+        Some(Resume { offset: writer.written(), version, link: self.link })
     }
 
     /// The origin has answered: goes on with what is here, or begins a new file.
@@ -180,17 +189,20 @@ impl Held {
         self.attempt.saturating_sub(tally.forgiven).max(1)
     }
 
-    /// Leaves everything for the next attempt, where another attempt could use it.
-    pub(super) async fn leave(&mut self, job: &Job) {
-        let Some(writer) = self.writer.take() else { return };
-        let tally = tally_now(self.tally, self.continued, self.attempt, writer.written());
+    /// Leaves everything for the next attempt, where another attempt could use it; how many bytes
+    /// that are.
+    pub(super) async fn leave(&mut self, job: &Job) -> u64 {
+        let Some(writer) = self.writer.take() else { return 0 };
+        let written = writer.written();
+        let tally = tally_now(self.tally, self.continued, self.attempt, written);
         let done = match &self.version {
-            Some(version) => writer.park(version, tally).await,
-            None => writer.discard().await,
+            Some(version) => writer.park(version, tally).await.map(|()| written),
+            None => writer.discard().await.map(|()| 0),
         };
-        if let Err(error) = done {
+        done.unwrap_or_else(|error| {
             tracing::warn!(job = job.key.0, %error, "what was received is not kept");
-        }
+            0
+        })
     }
 
     /// After a fault that is tried again: leaves the bytes if they are as good as before it.
@@ -236,7 +248,8 @@ impl Held {
 fn is_blameless(class: FaultClass, retry: Retry) -> bool {
     let passing = match retry {
         Retry::Backoff | Retry::NotBefore(_) => true,
-        Retry::Never | Retry::Once => false,
+        // A refusal is not followed by another attempt at the same URL.
+        Retry::Never | Retry::Once | Retry::AnotherUrl => false,
     };
     passing && !is_ours(class)
 }
@@ -268,7 +281,7 @@ fn is_ours(class: FaultClass) -> bool {
 fn tally_now(before: Tally, continued: bool, attempt: u32, written: u64) -> Tally {
     let moved_on = continued && written >= before.best.saturating_add(PROGRESS_BYTES);
     let forgiven = if moved_on { attempt.saturating_sub(1) } else { before.forgiven };
-    Tally { forgiven, best: before.best.max(written), changes: before.changes }
+    Tally { forgiven, best: before.best.max(written), ..before }
 }
 
 fn nothing_begun() -> FetchError {
@@ -282,10 +295,10 @@ mod tests {
 
     #[test]
     fn only_an_attempt_that_continues_and_adds_enough_starts_the_count_anew() {
-        let before = Tally { forgiven: 1, best: 10 << 20, changes: 2 };
+        let before = Tally { forgiven: 1, best: 10 << 20, changes: 2, renewal: 3 };
         let more = before.best + PROGRESS_BYTES;
         let after = tally_now(before, true, 4, more);
-        assert_eq!(after, Tally { forgiven: 3, best: more, changes: 2 });
+        assert_eq!(after, Tally { forgiven: 3, best: more, changes: 2, renewal: 3 });
         assert_eq!(tally_now(before, true, 4, more - 1).forgiven, 1, "too little");
         assert_eq!(tally_now(before, false, 4, more).forgiven, 1, "it began anew");
         // The same place again is no progress.

@@ -8,9 +8,11 @@ use tokio::time::MissedTickBehavior;
 use super::Worker;
 use super::partials::{self, When};
 use crate::blob::{BlobError, parse_object_key};
+use crate::domain::fault::FaultClass;
 use crate::domain::id::Key;
 use crate::domain::job::{StateKind, Token};
 use crate::store::{Retention, StoreError};
+use crate::telemetry::metrics::JobLabels;
 
 /// Leases ended in one transaction.
 const EXPIRE_BATCH: usize = 500;
@@ -29,7 +31,8 @@ pub enum SweepError {
     Blob(#[from] BlobError),
 }
 
-/// Ends leases past their time, a third of a lease after it at the latest.
+/// Ends leases past their time, and waits for another URL at their jobs' deadline, a third of a
+/// lease after it at the latest.
 pub async fn reap(worker: &Worker) {
     let mut tick = tokio::time::interval(worker.rules.lease / 3);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,6 +42,7 @@ pub async fn reap(worker: &Worker) {
             () = worker.stop.draining() => return,
             _ = tick.tick() => {}
         }
+        lapse(worker).await;
         // Batch after batch, so that many dead leases cannot hide one more.
         loop {
             match worker.store.job_expire(worker.clock.now(), EXPIRE_BATCH, false).await {
@@ -52,6 +56,26 @@ pub async fn reap(worker: &Worker) {
                     tracing::error!(%error, "cannot end leases");
                     break;
                 }
+            }
+        }
+    }
+}
+
+/// Fails the jobs that were given no other URL. Their staged files go with the next sweep.
+async fn lapse(worker: &Worker) {
+    loop {
+        match worker.store.job_lapse(worker.clock.now(), EXPIRE_BATCH).await {
+            Ok(0) => return,
+            Ok(lapsed) => {
+                // Nothing else halts a job.
+                let outcome = FaultClass::HttpStatus.code();
+                let finished = worker.metrics.jobs_finished.get_or_create(&JobLabels { outcome });
+                finished.inc_by(lapsed as u64);
+                tracing::info!(lapsed, "jobs were given no other URL before their deadline");
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot fail jobs that await a URL");
+                return;
             }
         }
     }
@@ -149,7 +173,9 @@ pub async fn sweep_objects(worker: &Worker) -> Result<usize, SweepError> {
 fn is_orphan(kind: StateKind, current: Option<Token>, token: Token) -> bool {
     match kind {
         StateKind::Running | StateKind::Succeeded => current.is_some_and(|t| t != token),
-        StateKind::Waiting | StateKind::Failed | StateKind::Canceled => true,
+        StateKind::Waiting | StateKind::AwaitingUrl | StateKind::Failed | StateKind::Canceled => {
+            true
+        }
         StateKind::Pending => false,
     }
 }

@@ -296,6 +296,17 @@ async fn write_down(
             }
             Ok(finish)
         }
+        End::Fault(fault, Retry::AnotherUrl) if now < job.deadline => {
+            match held.leave(&job).await {
+                // There is nothing that another URL could go on with.
+                0 => give_up(worker, claim, fault, held).await,
+                kept => {
+                    let finish = worker.store.job_halt(claim, fault, kept, now).await?;
+                    tracing::info!(job = job.key.0, kept, "awaits another URL");
+                    Ok(finish)
+                }
+            }
+        }
         End::Fault(fault, retry) => {
             let jitter = worker.chance.fraction();
             let (attempt, charged) = (job.progress.attempt, held.charged());
@@ -307,20 +318,29 @@ async fn write_down(
                     worker.metrics.retries.inc();
                     Ok(finish)
                 }
-                Next::GiveUp => {
-                    let code = fault.class.code();
-                    let outcome = Outcome::Failure(fault);
-                    held.drop_bytes(&job).await;
-                    let finish = worker.store.job_finish(claim, outcome, now).await?;
-                    if finish == Finish::Recorded {
-                        held.forget(worker, &job).await;
-                        count(worker, code);
-                    }
-                    Ok(finish)
-                }
+                Next::GiveUp => give_up(worker, claim, fault, held).await,
             }
         }
     }
+}
+
+/// Fails the job; nothing of it is kept.
+async fn give_up(
+    worker: &Worker,
+    claim: Claim,
+    fault: JobFault,
+    held: &mut Held,
+) -> StoreResult<Finish> {
+    let job = claim.job().clone();
+    let code = fault.class.code();
+    let outcome = Outcome::Failure(fault);
+    held.drop_bytes(&job).await;
+    let finish = worker.store.job_finish(claim, outcome, worker.clock.now()).await?;
+    if finish == Finish::Recorded {
+        held.forget(worker, &job).await;
+        count(worker, code);
+    }
+    Ok(finish)
 }
 
 fn count(worker: &Worker, outcome: &'static str) {

@@ -41,6 +41,16 @@ pub struct Swept {
     pub kept: usize,
 }
 
+/// When a file has to go for a limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Turn {
+    /// The oldest of these first.
+    First,
+    /// Of a job that awaits a URL: a person is asked to save just these bytes. Their job's deadline
+    /// ends the wait, so age does not.
+    Last,
+}
+
 /// Removes the staged files whose jobs have ended or are unknown, and of the others the oldest
 /// until the limits hold. Files that a transfer holds stay, whatever the store says.
 ///
@@ -67,7 +77,8 @@ pub async fn sweep(
                     doomed.push(partial);
                 }
             }
-            Some(StateKind::Pending | StateKind::Waiting) => idle.push(partial),
+            Some(StateKind::Pending | StateKind::Waiting) => idle.push((Turn::First, partial)),
+            Some(StateKind::AwaitingUrl) => idle.push((Turn::Last, partial)),
             Some(StateKind::Running) => {}
         }
     }
@@ -93,19 +104,19 @@ async fn states(
     Ok(states)
 }
 
-/// The files that must go, oldest first, and how many may stay.
+/// The files that must go, in their turn and the oldest first, and how many may stay.
 fn over_limits(
-    mut idle: Vec<Partial>,
+    mut idle: Vec<(Turn, Partial)>,
     limits: &PartialLimits,
     now: Timestamp,
     mut free: u64,
 ) -> (Vec<Partial>, usize) {
-    idle.sort_by_key(|partial| partial.modified);
-    let mut bytes: u64 = idle.iter().map(|partial| partial.bytes).sum();
+    idle.sort_by_key(|(turn, partial)| (*turn, partial.modified));
+    let mut bytes: u64 = idle.iter().map(|(_, partial)| partial.bytes).sum();
     let mut stay = Vec::new();
     let mut go = Vec::new();
-    for partial in idle {
-        let old = now.since(partial.modified) > limits.age;
+    for (turn, partial) in idle {
+        let old = turn == Turn::First && now.since(partial.modified) > limits.age;
         if old || bytes > limits.bytes || free < limits.min_free {
             bytes -= partial.bytes;
             free = free.saturating_add(partial.bytes);
@@ -132,7 +143,8 @@ mod tests {
         let three =
             || vec![partial("c", 40, 3_000), partial("a", 40, 1_000), partial("b", 40, 2_000)];
         let gone = |now, free, limits: &PartialLimits| {
-            let (go, stay) = over_limits(three(), limits, Timestamp(now), free);
+            let three = three().into_iter().map(|partial| (Turn::First, partial)).collect();
+            let (go, stay) = over_limits(three, limits, Timestamp(now), free);
             let names: Vec<String> = go.into_iter().map(|partial| partial.name).collect();
             assert_eq!(names.len() + stay, 3);
             names.concat()
@@ -142,5 +154,25 @@ mod tests {
         assert_eq!(gone(3_000, 1_000, &roomy), "");
         assert_eq!(gone(12_500, 1_000, &roomy), "ab", "two are too old");
         assert_eq!(gone(3_000, 0, &roomy), "ab", "two make the room that must be free");
+    }
+
+    #[test]
+    fn files_of_jobs_that_await_a_url_go_last_and_never_by_age() {
+        let limits = PartialLimits { bytes: 100, age: Duration::from_secs(10), min_free: 50 };
+        let gone = |now, free, limits: &PartialLimits| {
+            let files = vec![
+                (Turn::Last, partial("a", 40, 1_000)),
+                (Turn::First, partial("b", 40, 2_000)),
+                (Turn::Last, partial("c", 40, 3_000)),
+            ];
+            let (go, _) = over_limits(files, limits, Timestamp(now), free);
+            let names: Vec<String> = go.into_iter().map(|partial| partial.name).collect();
+            names.concat()
+        };
+        assert_eq!(gone(3_000, 1_000, &limits), "b", "120 bytes are too many");
+        assert_eq!(gone(90_000, 1_000, &limits), "b", "only this one is too old");
+        let tight = PartialLimits { bytes: 60, ..limits };
+        assert_eq!(gone(3_000, 1_000, &tight), "ba", "the limit holds for all");
+        assert_eq!(gone(3_000, 0, &limits), "ba", "and so does the free space");
     }
 }

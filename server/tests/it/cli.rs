@@ -8,21 +8,23 @@ use crate::harness::origin::Origin;
 use crate::harness::process::{Process, command};
 use crate::harness::{SECRET, SOON, until};
 
-struct Ran {
-    code: Option<i32>,
+/// What a verb ended with and said.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
     out: String,
-    err: String,
+    pub err: String,
 }
 
 impl Ran {
     /// The one JSON value on standard output.
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|e| panic!("{e}: {:?} {}", self.out, self.err))
     }
 }
 
-async fn run(data_dir: &Path, server: Option<&Process>, line: &[&str]) -> Ran {
+pub async fn run(data_dir: &Path, server: Option<&Process>, line: &[&str]) -> Ran {
     let mut command = command(data_dir);
     command.args(line);
     if let Some(server) = server {

@@ -27,6 +27,7 @@ mod operators;
 mod play;
 mod race;
 mod readme;
+mod renewal;
 mod resume;
 mod sdk;
 mod secrets;

@@ -1,7 +1,7 @@
 //! Transfers that outlive their attempt: what was received survives a dying origin, a killed or
 //! stopped server and a restart, is never mixed with bytes of another object, and does not pile up.
 
-mod origin;
+pub mod origin;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,8 +17,8 @@ use origin::{Answer, Asked, Ranged, object, size};
 
 const MIB: usize = 1 << 20;
 /// An object of these tests, and where its first transfer is interrupted.
-const SIZE: usize = 700_000;
-const HALF: usize = 400_000;
+pub const SIZE: usize = 700_000;
+pub const HALF: usize = 400_000;
 
 /// Transfers at once in the campaign.
 const AT_ONCE: usize = 8;
@@ -27,7 +27,7 @@ const AT_ONCE: usize = 8;
 const LATER: &str =
     "HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-fn start(dir: &Path, adjust: impl FnOnce(&mut Command)) -> Process {
+pub fn start(dir: &Path, adjust: impl FnOnce(&mut Command)) -> Process {
     Process::start_with(dir, |command| {
         command
             .env("HAULAGE_CHECKPOINT_BYTES", "64KiB")
@@ -41,20 +41,20 @@ fn start(dir: &Path, adjust: impl FnOnce(&mut Command)) -> Process {
     })
 }
 
-fn spool(dir: &Path) -> Vec<PathBuf> {
+pub fn spool(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir.join("spool")).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-fn marks(dir: &Path) -> usize {
+pub fn marks(dir: &Path) -> usize {
     spool(dir).iter().filter(|path| path.extension().is_some_and(|e| e == "mark")).count()
 }
 
-async fn until_empty(dir: &Path) {
+pub async fn until_empty(dir: &Path) {
     until("the spool is empty", SOON, || async { spool(dir).is_empty().then_some(()) }).await;
 }
 
-async fn progress(client: &Client, job: &str) -> (u64, u64) {
+pub async fn progress(client: &Client, job: &str) -> (u64, u64) {
     let params = [("JobIds", job), ("IncludeProgress", "true")];
     let reply = client.call("GetURLUploadInfos", &params).await.ok();
     let progress = &reply["URLUploadInfoList"][0]["Progress"];
@@ -65,14 +65,14 @@ async fn progress(client: &Client, job: &str) -> (u64, u64) {
     (number("BytesReceived"), number("BytesTotal"))
 }
 
-async fn metric(client: &Client, name: &str) -> u64 {
+pub async fn metric(client: &Client, name: &str) -> u64 {
     let page = client.get("/metrics", &[]).await.text().to_owned();
     let line = page.lines().find_map(|line| line.strip_prefix(&format!("haulage_{name} ")));
     line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
 }
 
 /// The stored bytes of a job that succeeded.
-async fn stored(client: &Client, info: &Value) -> Vec<u8> {
+pub async fn stored(client: &Client, info: &Value) -> Vec<u8> {
     assert_eq!(info["Status"], "SUCCESS", "{info}");
     let media = info["MediaId"].as_str().unwrap();
     let play = client.call("GetPlayInfo", &[("VideoId", media)]).await.ok();
@@ -392,7 +392,7 @@ async fn until_under_way(client: &Client) -> bool {
             return Some(true);
         }
         let mut left = 0;
-        for state in ["pending", "running", "waiting"] {
+        for state in ["pending", "running", "waiting", "awaiting_url"] {
             left += metric(client, &format!("jobs_{state}")).await;
         }
         (left == 0).then_some(false)

@@ -7,6 +7,7 @@ mod console;
 mod json;
 mod metadata;
 mod reader;
+mod replace;
 mod selector;
 mod source_headers;
 mod upload;
@@ -19,6 +20,7 @@ pub use console::{
     CreateAccessKey, CreateAccount, DeleteAccessKey, GetRequestRecord, GetUploadStatistics,
     ListUrlUploadJobs, UpdateAccessKey, UpdateAccount,
 };
+pub use replace::ReplaceUploadUrl;
 pub use source_headers::SourceHeaders;
 pub use url::normalise_url;
 
@@ -36,6 +38,7 @@ pub enum Request {
     CancelUrlUploadJobs(CancelUrlUploadJobs),
     GetPlayInfo(GetPlayInfo),
     ListUrlUploadJobs(ListUrlUploadJobs),
+    ReplaceUploadUrl(ReplaceUploadUrl),
     GetUploadStatistics(GetUploadStatistics),
     GetRequestRecord(GetRequestRecord),
     ListAccounts,
@@ -64,6 +67,7 @@ impl Request {
             }
             "GetPlayInfo" => GetPlayInfo::read(&reader).map(Self::GetPlayInfo),
             "ListUrlUploadJobs" => ListUrlUploadJobs::read(&reader).map(Self::ListUrlUploadJobs),
+            "ReplaceUploadUrl" => ReplaceUploadUrl::read(&reader).map(Self::ReplaceUploadUrl),
             "GetUploadStatistics" => {
                 GetUploadStatistics::read(&reader).map(Self::GetUploadStatistics)
             }

@@ -57,6 +57,16 @@ impl<'a> Reader<'a> {
         self.text(name)?.ok_or_else(|| Fault::missing(name))
     }
 
+    /// A URL that the table says must be there, normalised (§9.1). An unusable one is told of as
+    /// the parameter `as_in`.
+    pub(super) fn required_url(&self, name: &str, as_in: &str) -> Result<String, Fault> {
+        let (value, kind) = self.read(name)?.ok_or_else(|| Fault::missing(name))?;
+        let Kind::Url { max } = kind else { mistaken(name) };
+        let url = url::normalise(value)
+            .map_err(|problem| Fault::invalid_because(as_in, format_args!("{name}: {problem}.")))?;
+        if url.len() > max { Err(out_of_limits(as_in, kind)) } else { Ok(url) }
+    }
+
     /// In Unix seconds.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Fault> {
         let Some((value, kind)) = self.read(name)? else { return Ok(None) };

@@ -24,6 +24,8 @@ pub struct QueueInfo {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    /// That await another URL.
+    pub halted: u64,
     /// Age of the job that has been ready longest.
     pub oldest_ready_seconds: Option<u64>,
 }
@@ -62,6 +64,8 @@ pub struct AccountLoad {
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
+    /// That await another URL.
+    pub halted: u64,
     pub succeeded: u64,
     pub failed: u64,
     /// Of the jobs that succeeded.
@@ -230,6 +234,7 @@ impl QueueInfo {
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
+            ("AwaitingUrl", long(self.halted)),
         ];
         push(&mut fields, "OldestReadySeconds", self.oldest_ready_seconds.map(long));
         Node::Object(fields)
@@ -268,6 +273,7 @@ impl AccountLoad {
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
+            ("AwaitingUrl", long(self.halted)),
             ("Succeeded", long(self.succeeded)),
             ("Failed", long(self.failed)),
             ("Bytes", long(self.bytes)),

@@ -4,8 +4,8 @@
 use super::node::Node;
 use super::{
     AttemptInfo, CancelUrlUploadJobsReply, Digests, GetPlayInfoReply, GetUrlUploadInfosReply,
-    ListUrlUploadJobsReply, Outcome, PlayInfo, ProgressInfo, UploadJob, UploadMediaByUrlReply,
-    UrlUploadInfo, VideoBase,
+    ListUrlUploadJobsReply, Outcome, PlayInfo, ProgressInfo, ReplaceUploadUrlReply, UploadJob,
+    UploadMediaByUrlReply, UrlUploadInfo, VideoBase,
 };
 use crate::time::format_utc;
 
@@ -20,6 +20,14 @@ impl UploadMediaByUrlReply {
 impl UploadJob {
     fn node(&self) -> Node<'_> {
         Node::Object(vec![("JobId", text(&self.job_id)), ("SourceURL", text(&self.source_url))])
+    }
+}
+
+impl ReplaceUploadUrlReply {
+    pub(super) fn fields_into<'a>(&'a self, fields: &mut Fields<'a>) {
+        fields.push(("JobId", text(&self.job_id)));
+        fields.push(("UploadURL", text(&self.upload_url)));
+        fields.push(("Outcome", text(if self.repeated { "Repeated" } else { "Replaced" })));
     }
 }
 

@@ -23,6 +23,7 @@ pub enum Reply {
     CancelUrlUploadJobs(CancelUrlUploadJobsReply),
     GetPlayInfo(GetPlayInfoReply),
     ListUrlUploadJobs(ListUrlUploadJobsReply),
+    ReplaceUploadUrl(ReplaceUploadUrlReply),
     GetUploadStatistics(GetUploadStatisticsReply),
     GetRequestRecord(GetRequestRecordReply),
     ListAccounts(ListAccountsReply),
@@ -224,6 +225,15 @@ pub struct ListUrlUploadJobsReply {
     pub next_token: Option<String>,
 }
 
+/// Ours: a job with its URL from now on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ReplaceUploadUrlReply {
+    pub job_id: String,
+    pub upload_url: String,
+    /// Whether the job was given this URL before, so that nothing has changed.
+    pub repeated: bool,
+}
+
 impl Reply {
     /// The operation that answers this.
     pub fn action(&self) -> &'static str {
@@ -233,6 +243,7 @@ impl Reply {
             Self::CancelUrlUploadJobs(_) => "CancelUrlUploadJobs",
             Self::GetPlayInfo(_) => "GetPlayInfo",
             Self::ListUrlUploadJobs(_) => "ListUrlUploadJobs",
+            Self::ReplaceUploadUrl(_) => "ReplaceUploadUrl",
             Self::GetUploadStatistics(_) => "GetUploadStatistics",
             Self::GetRequestRecord(_) => "GetRequestRecord",
             Self::ListAccounts(_) => "ListAccounts",
@@ -266,6 +277,7 @@ impl Reply {
             Self::CancelUrlUploadJobs(reply) => reply.fields_into(fields),
             Self::GetPlayInfo(reply) => reply.fields_into(fields),
             Self::ListUrlUploadJobs(reply) => reply.fields_into(fields),
+            Self::ReplaceUploadUrl(reply) => reply.fields_into(fields),
             Self::GetUploadStatistics(reply) => reply.fields_into(fields),
             Self::GetRequestRecord(reply) => reply.fields_into(fields),
             Self::ListAccounts(reply) => reply.fields_into(fields),

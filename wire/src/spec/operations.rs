@@ -155,6 +155,7 @@ pub static OPERATIONS: &[Operation] = &[
     CANCEL_URL_UPLOAD_JOBS,
     GET_PLAY_INFO,
     ours::LIST_URL_UPLOAD_JOBS,
+    ours::REPLACE_UPLOAD_URL,
     ours::GET_UPLOAD_STATISTICS,
     ours::GET_REQUEST_RECORD,
     ours::LIST_ACCOUNTS,
@@ -256,12 +257,17 @@ pub(super) const JOB_FIELDS: &[Field] = &[
         "Status",
         FieldKind::String,
         "PENDING, PROCESSING, DOWNLOADING, DOWNLOAD_SUCCESS, DOWNLOAD_FAIL, UPLOADING, \
-         UPLOAD_SUCCESS, UPLOAD_FAIL, SUCCESS or CANCELED.",
+         UPLOAD_SUCCESS, UPLOAD_FAIL, SUCCESS or CANCELED. With IncludeProgress also AWAITING_URL: \
+         see ReplaceUploadUrl. (Else such a job is PROCESSING.)",
     ),
     sometimes("FileSize", FieldKind::String, "Bytes of the source, once known."),
     always("CreationTime", FieldKind::String, "UTC."),
     sometimes("CompleteTime", FieldKind::String, "UTC, once the job is finished."),
-    sometimes("ErrorCode", FieldKind::String, "Why the job failed."),
+    sometimes(
+        "ErrorCode",
+        FieldKind::String,
+        "Why the job failed; with IncludeProgress also why it awaits a URL.",
+    ),
     sometimes("ErrorMessage", FieldKind::String, "The same, in a sentence."),
     sometimes("UserData", FieldKind::String, "As sent with the job."),
     our_field(

@@ -5,6 +5,7 @@ use super::operations::JOB_FIELDS;
 use super::rows::{always, optional, our_parameter, required, sometimes};
 use super::{Access, Field, FieldKind, Kind, Operation, Parameter, URL_LIMIT};
 use crate::code::Code;
+use crate::params::VALUE_LIMIT;
 
 /// Calls per second of an operation of ours.
 const QPS: Option<u32> = Some(50);
@@ -68,6 +69,7 @@ pub(super) const LIST_URL_UPLOAD_JOBS: Operation = Operation {
                 "UPLOAD_FAIL",
                 "SUCCESS",
                 "CANCELED",
+                "AWAITING_URL",
             ]),
             "PENDING,PROCESSING",
             "Only jobs in these statuses.",
@@ -108,6 +110,61 @@ const OLDEST_READY: Field = sometimes(
     "How long the job that has been ready longest waits for a free place.",
 );
 
+const AWAITING_URL: Field =
+    always("AwaitingUrl", FieldKind::Long, "Jobs that go on when they are given another URL.");
+
+pub(super) const REPLACE_UPLOAD_URL: Operation = Operation {
+    summary: "Gives a job whose URL the source refuses another URL for the same file.",
+    doc: "For jobs in the status AWAITING_URL: the source answered 401, 403 or 410, or the link has \
+          expired, after bytes had been received. These are kept, and the transfer goes on from \
+          there if the new URL leads to the same version of the file: a strong validator and the \
+          length must be equal, else it begins anew. Headers and BasicAuth that were given for the \
+          URL before are not used for this one: give them again. A repeated call changes nothing. \
+          Without another URL the job fails at its deadline.",
+    parameters: &[
+        must(
+            "JobId",
+            Kind::Text { max: 128 },
+            "341c92e6c18dc435ee31253685f80001",
+            "Id of the job, as UploadMediaByURL answers it.",
+        ),
+        must(
+            "UploadURL",
+            Kind::Url { max: URL_LIMIT },
+            "http://media.example/video01.mp4",
+            "The new URL; percent-encoded or plain, as an item of UploadURLs.",
+        ),
+        may(
+            "Headers",
+            Kind::Json { max: VALUE_LIMIT },
+            "",
+            "As in UploadMetadatas: headers for the origin of the new URL.",
+        ),
+        may(
+            "BasicAuth",
+            Kind::Json { max: VALUE_LIMIT },
+            "",
+            "As in UploadMetadatas: User and Password for the origin of the new URL.",
+        ),
+    ],
+    reply: &[
+        always("JobId", FieldKind::String, "The job."),
+        always("UploadURL", FieldKind::String, "Its URL from now on."),
+        always(
+            "Outcome",
+            FieldKind::String,
+            "Replaced, or Repeated: the job was given this URL before, and nothing has changed.",
+        ),
+    ],
+    errors: &[
+        Code::Missing,
+        Code::InvalidParameterOf,
+        Code::InvalidJobIdNotFound,
+        Code::IncorrectJobStatus,
+    ],
+    ..ours("ReplaceUploadUrl", Access::Update)
+};
+
 pub(super) const GET_UPLOAD_STATISTICS: Operation = Operation {
     summary: "Counts jobs: the queue now, and what became of jobs in the last minutes.",
     doc: "Counts are kept for 48 hours, a minute each; longer spans are answered in at most 60 \
@@ -125,6 +182,7 @@ pub(super) const GET_UPLOAD_STATISTICS: Operation = Operation {
                 always("Pending", FieldKind::Long, "Jobs not yet begun."),
                 always("Running", FieldKind::Long, "Jobs in transfer."),
                 always("Waiting", FieldKind::Long, "Jobs that try again after a fault."),
+                AWAITING_URL,
                 OLDEST_READY,
             ]),
             "The queue now.",
@@ -163,6 +221,7 @@ pub(super) const GET_UPLOAD_STATISTICS: Operation = Operation {
                 always("Pending", FieldKind::Long, "Jobs not yet begun."),
                 always("Running", FieldKind::Long, "Jobs in transfer."),
                 always("Waiting", FieldKind::Long, "Jobs that try again after a fault."),
+                AWAITING_URL,
                 always("Succeeded", FieldKind::Long, "In these minutes."),
                 always("Failed", FieldKind::Long, "In these minutes."),
                 always("Bytes", FieldKind::Long, "Of the jobs that succeeded."),

@@ -11,7 +11,7 @@ use wire::reply::{
     AccessKeyInfo, AccountInfo, AccountLoad, AccountReply, CreateAccessKeyReply,
     CreateConsoleSessionReply, FailureCount, GetConfigurationReply, GetRequestRecordReply,
     GetUploadStatisticsReply, ListAccessKeysReply, ListAccountsReply, NodeInfo, Point, QueueInfo,
-    Reply, RequestRecord, SettingInfo, StorageInfo,
+    ReplaceUploadUrlReply, Reply, RequestRecord, SettingInfo, StorageInfo,
 };
 use wire::spec;
 
@@ -39,6 +39,11 @@ pub(crate) fn full(action: &str) -> Reply {
         }),
         "UpdateAccessKey" => Reply::UpdateAccessKey,
         "DeleteAccessKey" => Reply::DeleteAccessKey,
+        "ReplaceUploadUrl" => Reply::ReplaceUploadUrl(ReplaceUploadUrlReply {
+            job_id: "j1".to_owned(),
+            upload_url: "http://h/b.mp4?x=1".to_owned(),
+            repeated: false,
+        }),
         "GetConfiguration" => Reply::GetConfiguration(GetConfigurationReply {
             settings: vec![SettingInfo {
                 name: "transfers".to_owned(),
@@ -57,7 +62,13 @@ pub(crate) fn full(action: &str) -> Reply {
 
 fn statistics() -> GetUploadStatisticsReply {
     GetUploadStatisticsReply {
-        queue: QueueInfo { pending: 1, running: 2, waiting: 3, oldest_ready_seconds: Some(4) },
+        queue: QueueInfo {
+            pending: 1,
+            running: 2,
+            waiting: 3,
+            halted: 9,
+            oldest_ready_seconds: Some(4),
+        },
         points: vec![Point {
             time: 1_767_323_040,
             accepted: 1,
@@ -78,6 +89,7 @@ fn statistics() -> GetUploadStatisticsReply {
             pending: 1,
             running: 2,
             waiting: 3,
+            halted: 9,
             succeeded: 4,
             failed: 5,
             bytes: 6,
@@ -233,7 +245,7 @@ fn replies_of_ours_in_both_formats() {
     let empty = Reply::GetUploadStatistics(GetUploadStatisticsReply::default());
     let json = |reply: &Reply| String::from_utf8(reply.render(Format::Json, "R")).expect("UTF-8");
     let xml = |reply: &Reply| String::from_utf8(reply.render(Format::Xml, "R")).expect("UTF-8");
-    assert_snapshot!(json(&empty), @r#"{"RequestId":"R","Queue":{"Pending":0,"Running":0,"Waiting":0},"Points":[],"Failures":[],"Accounts":[]}"#);
+    assert_snapshot!(json(&empty), @r#"{"RequestId":"R","Queue":{"Pending":0,"Running":0,"Waiting":0,"AwaitingUrl":0},"Points":[],"Failures":[],"Accounts":[]}"#);
     assert_snapshot!(json(&Reply::UpdateAccessKey), @r#"{"RequestId":"R"}"#);
     assert_snapshot!(xml(&full("CreateAccount")), @r#"<?xml version="1.0" encoding="UTF-8"?><CreateAccountResponse><RequestId>R</RequestId><Account><Name>press</Name><Enabled>true</Enabled><Operator>false</Operator><CreationTime>2026-01-02T03:04:05Z</CreationTime></Account></CreateAccountResponse>"#);
 }

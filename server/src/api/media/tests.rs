@@ -15,8 +15,8 @@ use crate::domain::job::{Job, StateKind, Token};
 use crate::domain::media::MediaType;
 use crate::store::{
     AccountQueue, Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Desk, Finish,
-    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, Stats,
-    StoreError, StoreResult, Submission, Submitted, Tally,
+    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement,
+    Retention, Stats, StoreError, StoreResult, Submission, Submitted, Tally,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -492,6 +492,15 @@ impl Store for OneMedium {
         _: Timestamp,
         _: Timestamp,
     ) -> StoreResult<Finish> {
+        Err(StoreError::Closed)
+    }
+    async fn job_halt(&self, _: Claim, _: JobFault, _: u64, _: Timestamp) -> StoreResult<Finish> {
+        Err(StoreError::Closed)
+    }
+    async fn job_replace_url(&self, _: Replacement, _: Timestamp) -> StoreResult<Replaced> {
+        Err(StoreError::Closed)
+    }
+    async fn job_lapse(&self, _: Timestamp, _: usize) -> StoreResult<usize> {
         Err(StoreError::Closed)
     }
     async fn job_finish(&self, _: Claim, _: Outcome, _: Timestamp) -> StoreResult<Finish> {

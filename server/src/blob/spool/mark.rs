@@ -44,6 +44,9 @@ pub struct Tally {
     pub best: u64,
     /// How often the object was found changed.
     pub changes: u32,
+    /// How often the job's URL had been replaced when these bytes came.
+    #[serde(default)]
+    pub renewal: u32,
 }
 
 /// Why there is no usable mark.
@@ -120,7 +123,7 @@ pub(super) mod tests {
     }
 
     fn mark() -> Mark {
-        let tally = Tally { forgiven: 2, best: 77, changes: 1 };
+        let tally = Tally { forgiven: 2, best: 77, changes: 1, renewal: 4 };
         Mark { offset: 5, sha256: "cd".repeat(32), version: version(), tally }
     }
 

@@ -110,7 +110,7 @@ async fn a_parked_file_is_continued_by_a_later_attempt_with_the_digests_of_the_w
     let (_dir, spool) = spool().await;
     let mut writer = spool.create(&name(1), Some(9)).unwrap();
     writer.write(b"12345").unwrap();
-    let tally = Tally { forgiven: 1, best: 5, changes: 2 };
+    let tally = Tally { forgiven: 1, best: 5, changes: 2, renewal: 0 };
     writer.park(&version(), tally).await.unwrap();
     let (mut writer, mark) = spool.take_up(JOB).await.unwrap().unwrap();
     assert_eq!((mark.offset, mark.tally, mark.version), (5, tally, version()));

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::domain::version::{Validator, Version};
+use crate::fetch::Link;
 
 /// The object, of which `HERE` bytes are here already.
 const BODY: &str = "the first half, the second half";
@@ -14,7 +15,7 @@ fn resume(fetcher: &Fetcher, url: &str) -> Resume {
         total: Some(BODY.len() as u64),
         place: fetcher.guard().target(url).unwrap().place(),
     };
-    Resume { offset: HERE as u64, version }
+    Resume { offset: HERE as u64, version, link: Link::Same }
 }
 
 fn whole(tag: &str) -> Vec<Step> {
@@ -149,7 +150,7 @@ async fn a_part_that_is_not_the_whole_rest_is_no_end() {
 #[tokio::test]
 async fn a_refusal_of_the_rest_is_the_refusal_of_any_request() {
     for (line, expected) in [
-        ("403 Forbidden", (FaultClass::HttpStatus, Retry::Never)),
+        ("403 Forbidden", (FaultClass::HttpStatus, Retry::AnotherUrl)),
         ("404 Not Found", (FaultClass::HttpStatus, Retry::Never)),
         ("503 Busy", (FaultClass::HttpStatus, Retry::Backoff)),
     ] {

@@ -11,8 +11,8 @@ use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, NewJob, Outcome, Retention, Store,
-    Submission, SubmitLimits, Submitted,
+    CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, NewJob, Outcome, Replaced, Replacement,
+    Retention, Store, Submission, SubmitLimits, Submitted,
 };
 
 /// 2027-01-15T08:00:00Z: eight hours into a UTC day.
@@ -56,6 +56,11 @@ pub(in crate::store) fn request(slots: usize, now: Timestamp) -> ClaimRequest {
 
 pub(in crate::store) fn fault() -> JobFault {
     JobFault::new(FaultClass::Empty, "the source has no bytes")
+}
+
+/// How an origin refuses a URL.
+pub(in crate::store) fn refusal() -> JobFault {
+    JobFault::new(FaultClass::HttpStatus, "The origin answered 403: the link has expired.")
 }
 
 pub(in crate::store) fn facts() -> MediaFacts {
@@ -143,6 +148,18 @@ impl Bed {
         self.store.job_retry_later(claim, fault(), due, now).await.unwrap()
     }
 
+    /// The job awaits another URL from now on; `kept` bytes are here.
+    pub(in crate::store) async fn halt(&self, claim: Claim, kept: u64, now: Timestamp) -> Finish {
+        self.store.job_halt(claim, refusal(), kept, now).await.unwrap()
+    }
+
+    pub(in crate::store) async fn replace(&self, key: Key, path: &str, now: Timestamp) -> Replaced {
+        let sealed_headers = None;
+        let replacement =
+            Replacement { account: self.account, key, url: url(path), sealed_headers };
+        self.store.job_replace_url(replacement, now).await.unwrap()
+    }
+
     pub(in crate::store) async fn cancel(&self, key: Key, now: Timestamp) -> CancelVerdict {
         let by = CancelBy::Keys(vec![key]);
         self.store.job_cancel_pending(self.account, by, now).await.unwrap().remove(0)
@@ -161,6 +178,9 @@ impl Bed {
     pub(in crate::store) async fn drain(&self, now: Timestamp) {
         self.store.job_expire(now, usize::MAX, true).await.unwrap();
         let far = Timestamp(i64::MAX / 4);
+        // Past every deadline.
+        let late = now + Duration::from_secs(30 * 86_400);
+        self.store.job_lapse(late, usize::MAX).await.unwrap();
         for claim in self.claim(10_000, far).await {
             self.finish(claim, failure(), now).await;
         }

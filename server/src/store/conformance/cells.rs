@@ -1,14 +1,14 @@
-//! The 48 cells of `docs/state-machine.md`, walked through verbs and compared with
+//! The 77 cells of `docs/state-machine.md`, walked through verbs and compared with
 //! [`crate::domain::job::apply`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bed::{Bed, LEASE, at, failure, fault, success};
+use super::bed::{Bed, LEASE, at, failure, fault, refusal, success};
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Phase, Progress, State, StateKind, Token, apply};
 use crate::domain::time::Timestamp;
-use crate::store::{CancelVerdict, Claim, Finish, Store};
+use crate::store::{CancelVerdict, Claim, Finish, Replaced, Store};
 
 /// A new job in the state `kind`, brought there between `now` and `now + 10`.
 async fn driven(bed: &Bed, kind: StateKind, now: Timestamp) -> Key {
@@ -31,6 +31,10 @@ async fn driven(bed: &Bed, kind: StateKind, now: Timestamp) -> Key {
         StateKind::Failed => {
             let claim = bed.claim_one(now).await;
             bed.finish(claim, failure(), now).await;
+        }
+        StateKind::AwaitingUrl => {
+            let claim = bed.claim_one(now).await;
+            assert_eq!(bed.halt(claim, 3_000, now).await, Finish::Recorded);
         }
     }
     assert_eq!(bed.kind(key).await, kind);
@@ -82,12 +86,36 @@ async fn put(bed: &Bed, key: Key, token: Token, event: &str, now: Timestamp) -> 
             let verdict = bed.cancel(key, now).await;
             (Event::Cancel, verdict == CancelVerdict::Canceled(vec![key]))
         }
+        "halt" => {
+            let until = claim.job().deadline;
+            let finish = store.job_halt(claim, refusal(), 3_000, now).await.unwrap();
+            (Event::Halt { token, fault: refusal(), until }, recorded(finish))
+        }
+        "replace_url" => {
+            let replaced = bed.replace(key, "b.mp4", now).await;
+            (Event::ReplaceUrl { now }, replaced == Replaced::Renewed)
+        }
+        "lapse" => {
+            let count = store.job_lapse(now, 100).await.unwrap();
+            (Event::Lapse { now }, count == 1)
+        }
         other => panic!("no event {other}"),
     }
 }
 
-const EVENTS: [&str; 8] =
-    ["claim", "beat", "hand_back", "retry_later", "succeed", "fail", "expire", "cancel"];
+const EVENTS: [&str; 11] = [
+    "claim",
+    "beat",
+    "hand_back",
+    "retry_later",
+    "succeed",
+    "fail",
+    "expire",
+    "cancel",
+    "halt",
+    "replace_url",
+    "lapse",
+];
 
 pub(super) async fn every_state_and_event_does_what_the_state_machine_says(store: Arc<dyn Store>) {
     let bed = Bed::new(store).await;
@@ -101,8 +129,8 @@ pub(super) async fn every_state_and_event_does_what_the_state_machine_says(store
                 State::Running { token, .. } => *token,
                 _ => bed.store.job_states(&[key]).await.unwrap()[0].2.unwrap_or(Token(1)),
             };
-            // Past every lease and due time.
-            let then = now + LEASE + LEASE;
+            // Past every lease and due time, or past the deadline.
+            let then = if event == "lapse" { before.deadline } else { now + LEASE + LEASE };
             let (happened, yes) = put(&bed, key, token, event, then).await;
             assert_eq!(happened.name(), event);
             let after = bed.job(key).await;
@@ -123,12 +151,12 @@ pub(super) async fn every_state_and_event_does_what_the_state_machine_says(store
             bed.drain(now).await;
         }
     }
-    assert_eq!(cells, 48);
+    assert_eq!(cells, 77);
 }
 
 pub(super) async fn a_worker_with_an_old_token_changes_nothing(store: Arc<dyn Store>) {
     let bed = Bed::new(store).await;
-    for event in ["beat", "hand_back", "retry_later", "succeed", "fail"] {
+    for event in ["beat", "hand_back", "retry_later", "succeed", "fail", "halt"] {
         let key = bed.one(at(0)).await;
         let old = bed.claim_one(at(0)).await;
         assert_eq!(bed.store.job_expire(at(0), 10, true).await.unwrap(), 1);
@@ -155,7 +183,8 @@ pub(super) async fn a_lease_in_force_does_not_expire_unless_everything_does(stor
     assert_eq!(bed.store.job_expire(Timestamp(end.0 - 1), 10, false).await.unwrap(), 0);
     assert_eq!(bed.kind(key).await, StateKind::Running);
     assert_eq!(bed.store.job_expire(at(7), 10, true).await.unwrap(), 1);
-    let expected = Progress { state: State::Waiting { due: at(7) }, attempt: 0, rescues: 1 };
+    let state = State::Waiting { due: at(7) };
+    let expected = Progress { state, attempt: 0, rescues: 1, renewals: 0 };
     assert_eq!(bed.job(key).await.progress, expected);
     drop(bed.claim_one(at(7)).await);
     assert_eq!(bed.store.job_expire(at(7) + LEASE, 10, false).await.unwrap(), 1);

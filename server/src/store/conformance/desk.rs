@@ -226,6 +226,7 @@ pub(super) async fn queues_tell_who_has_something_the_largest_first(store: Arc<d
         pending,
         running,
         waiting,
+        awaiting: 0,
         oldest_ready: oldest.map(at),
     };
     let (a, b, c) = (bed.account, bed.other, third);

@@ -13,6 +13,7 @@ mod nonces;
 mod pages;
 mod queries;
 mod races;
+mod renewals;
 mod submits;
 
 use std::sync::Arc;
@@ -99,6 +100,13 @@ suite! {
     nonces::a_nonce_is_used_up_for_its_window_and_its_key,
     nonces::purge_forgets_expired_nonces_and_sessions,
     races::a_claim_and_a_cancel_never_both_win,
+    races::another_url_and_the_deadline_never_both_win,
+    renewals::another_url_takes_the_place_of_the_one_before,
+    renewals::a_job_is_given_a_url_only_while_it_awaits_one,
+    renewals::a_foreign_job_is_given_no_url,
+    renewals::at_its_deadline_a_job_without_another_url_fails_with_the_refusal,
+    renewals::a_job_that_awaits_a_url_is_counted_and_holds_its_reference,
+    renewals::lapses_go_in_pages,
     races::an_expiry_and_a_finish_never_both_win,
     races::of_many_cancels_exactly_one_wins,
     races::of_many_claims_exactly_one_gets_a_job,

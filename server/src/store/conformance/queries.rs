@@ -218,6 +218,7 @@ pub(super) async fn counts_follow_the_jobs(store: Arc<dyn Store>) {
         pending,
         running,
         waiting,
+        awaiting: 0,
         oldest_ready: oldest.map(at),
     };
     assert_eq!(bed.store.stats().await.unwrap(), counts(5, 0, 0, Some(3)));

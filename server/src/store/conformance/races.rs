@@ -9,8 +9,9 @@ use tokio::task::JoinHandle;
 use super::bed::{Bed, LEASE, at, referenced, submission, success, url};
 use crate::domain::id::Key;
 use crate::domain::job::StateKind;
+use crate::domain::time::Timestamp;
 use crate::run::tasks::Tasks;
-use crate::store::{CancelBy, CancelVerdict, Finish, MediaRef, Store, Submitted};
+use crate::store::{CancelBy, CancelVerdict, Finish, MediaRef, Replaced, Store, Submitted};
 
 /// Rounds of each race.
 const ROUNDS: usize = 60;
@@ -96,6 +97,50 @@ pub(super) async fn a_claim_and_a_cancel_never_both_win(store: Arc<dyn Store>) {
         }
     }
     assert!(by_claim > 0 && by_cancel > 0, "{by_claim} {by_cancel}: no race took place");
+}
+
+pub(super) async fn another_url_and_the_deadline_never_both_win(store: Arc<dyn Store>) {
+    let bed = Bed::new(store).await;
+    let (mut renewals, mut lapses) = (0, 0);
+    for round in 0..ROUNDS {
+        let key = bed.one(at(0)).await;
+        let claim = bed.claim_one(at(0)).await;
+        let deadline = claim.job().deadline;
+        bed.halt(claim, 1, at(0)).await;
+        let race = Race::of(3);
+        // Each reads its own clock: one just before the deadline, one at it.
+        let replace =
+            |bed: Bed| async move { bed.replace(key, "b", Timestamp(deadline.0 - 1)).await };
+        let lapse = |bed: Bed| async move { bed.store.job_lapse(deadline, 9).await.unwrap() };
+        let (first, second, lapsed) = if round % 2 == 0 {
+            let urls = [(); 2].map(|()| race.racer(replace(bed.clone())));
+            let lapsed = race.racer(lapse(bed.clone()));
+            let [first, second] = urls;
+            (end(first).await, end(second).await, end(lapsed).await)
+        } else {
+            let lapsed = race.racer(lapse(bed.clone()));
+            let [first, second] = [(); 2].map(|()| race.racer(replace(bed.clone())));
+            (end(first).await, end(second).await, end(lapsed).await)
+        };
+        let kind = bed.kind(key).await;
+        match lapsed {
+            0 => {
+                assert_eq!(kind, StateKind::Waiting, "round {round}");
+                let both = [first, second];
+                assert!(both.contains(&Replaced::Renewed), "round {round}: {both:?}");
+                assert!(both.contains(&Replaced::Repeated), "round {round}: {both:?}");
+                renewals += 1;
+            }
+            1 => {
+                assert_eq!(kind, StateKind::Failed, "round {round}");
+                assert_eq!([first, second], [Replaced::NotAwaiting(StateKind::Failed); 2]);
+                lapses += 1;
+            }
+            other => panic!("round {round}: {other} lapses"),
+        }
+        bed.drain(at(1)).await;
+    }
+    assert!(renewals + lapses == ROUNDS, "{renewals} {lapses}");
 }
 
 pub(super) async fn an_expiry_and_a_finish_never_both_win(store: Arc<dyn Store>) {

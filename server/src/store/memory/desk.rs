@@ -61,14 +61,16 @@ impl Inner {
         let record = self.jobs.get(&key)?;
         let job = record.job.clone();
         let fault = match event {
-            Event::Fail { fault, .. } => Some(fault.clone()),
+            Event::Fail { fault, .. } | Event::Halt { fault, .. } => Some(fault.clone()),
             Event::Claim { .. }
             | Event::Beat { .. }
             | Event::HandBack { .. }
             | Event::RetryLater { .. }
             | Event::Succeed { .. }
             | Event::Expire { .. }
-            | Event::Cancel => None,
+            | Event::Cancel
+            | Event::ReplaceUrl { .. }
+            | Event::Lapse { .. } => None,
         };
         let attempt = Attempt {
             number,
@@ -104,6 +106,24 @@ impl Inner {
         if let Some(attempt) = self.attempts.get_mut(&key).and_then(|all| all.last_mut()) {
             attempt.fault = Some(fault);
         }
+        Finish::Recorded
+    }
+
+    pub(super) fn halt(
+        &mut self,
+        claim: &Claim,
+        fault: JobFault,
+        kept: u64,
+        now: Timestamp,
+    ) -> Finish {
+        let Job { key, deadline: until, .. } = *claim.job();
+        let code = fault.class.code().to_owned();
+        let event = Event::Halt { token: claim.token(), fault, until };
+        let Some(job) = self.end(key, &event, Ending::PutOff, now, |job| job.bytes = kept) else {
+            return Finish::Superseded;
+        };
+        let sums = Sums { jobs: 1, bytes: kept, millis: 0 };
+        self.count(now, job.account, Counted::PutOff(code), sums);
         Finish::Recorded
     }
 
@@ -154,19 +174,23 @@ impl Desk for MemoryStore {
                     pending: 0,
                     running: 0,
                     waiting: 0,
+                    awaiting: 0,
                     oldest_ready: None,
                 });
                 match kind {
                     StateKind::Pending => queue.pending += 1,
                     StateKind::Running => queue.running += 1,
                     StateKind::Waiting => queue.waiting += 1,
+                    StateKind::AwaitingUrl => queue.awaiting += 1,
                     StateKind::Succeeded | StateKind::Failed | StateKind::Canceled => {}
                 }
                 let due = super::due(job);
                 queue.oldest_ready = [queue.oldest_ready, due].into_iter().flatten().min();
             }
             let mut queues: Vec<AccountQueue> = queues.into_values().collect();
-            queues.sort_by_key(|queue| Reverse(queue.pending + queue.running + queue.waiting));
+            queues.sort_by_key(|queue| {
+                Reverse(queue.pending + queue.running + queue.waiting + queue.awaiting)
+            });
             queues.truncate(QUEUES_LIMIT);
             Ok(queues)
         })

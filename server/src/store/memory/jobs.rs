@@ -11,7 +11,8 @@ use crate::domain::media::Media;
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    CancelVerdict, Claim, ClaimRequest, Counted, Finish, JobPage, Outcome, PageRequest, Retention,
+    CancelVerdict, Claim, ClaimRequest, Counted, Finish, JobPage, Outcome, PageRequest, Replaced,
+    Replacement, Retention,
 };
 
 impl Inner {
@@ -175,6 +176,41 @@ impl Inner {
             });
         }
         leases.len()
+    }
+
+    pub(super) fn replace_url(&mut self, replacement: Replacement, now: Timestamp) -> Replaced {
+        let Replacement { account, key, url, sealed_headers } = replacement;
+        let Some(job) = self.job_of(account, key) else { return Replaced::NotExist };
+        let kind = job.progress.state.kind();
+        let repeated = job.progress.renewals > 0 && job.url == url;
+        let changed = self.change(key, &Event::ReplaceUrl { now }, |job| {
+            job.url = url;
+            job.request.sealed_headers = sealed_headers;
+        });
+        match changed {
+            Some(()) => Replaced::Renewed,
+            None if repeated => Replaced::Repeated,
+            None => Replaced::NotAwaiting(kind),
+        }
+    }
+
+    pub(super) fn lapse(&mut self, now: Timestamp, limit: usize) -> usize {
+        let jobs = self.jobs.values().map(|record| &record.job);
+        let awaiting = jobs.filter(|job| job.progress.state.kind() == StateKind::AwaitingUrl);
+        let mut over: Vec<(Timestamp, Key)> =
+            awaiting.filter(|job| job.deadline <= now).map(|job| (job.deadline, job.key)).collect();
+        over.sort_unstable();
+        over.truncate(limit);
+        for (_, key) in &over {
+            let changed = self.change(*key, &Event::Lapse { now }, |job| job.finished = Some(now));
+            let job = changed.and_then(|()| Some(self.jobs.get(key)?.job.clone()));
+            if let Some(job) = job
+                && let Some(code) = job.fault_code()
+            {
+                self.count_end(&job, Counted::Failed(code.to_owned()), now);
+            }
+        }
+        over.len()
     }
 
     pub(super) fn cancel_key(

@@ -19,8 +19,8 @@ use self::desk::Sums;
 use super::nonces::{self, Nonces};
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Counted, Finish, JobPage,
-    MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, Session, Stats, Store,
-    StoreError, StoreResult, Submission, Submitted,
+    MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement, Retention,
+    Session, Stats, Store, StoreError, StoreResult, Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::attempt::{Attempt, Ending};
@@ -247,6 +247,28 @@ impl Store for MemoryStore {
         self.with(|inner| Ok(inner.retry_later(&claim, fault, due, now)))
     }
 
+    async fn job_halt(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        kept: u64,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        self.with(|inner| Ok(inner.halt(&claim, fault, kept, now)))
+    }
+
+    async fn job_replace_url(
+        &self,
+        replacement: Replacement,
+        now: Timestamp,
+    ) -> StoreResult<Replaced> {
+        self.with(|inner| Ok(inner.replace_url(replacement, now)))
+    }
+
+    async fn job_lapse(&self, now: Timestamp, limit: usize) -> StoreResult<usize> {
+        self.with(|inner| Ok(inner.lapse(now, limit)))
+    }
+
     async fn job_finish(
         &self,
         claim: Claim,
@@ -375,6 +397,7 @@ impl Store for MemoryStore {
                 pending: count(StateKind::Pending),
                 running: count(StateKind::Running),
                 waiting: count(StateKind::Waiting),
+                awaiting: count(StateKind::AwaitingUrl),
                 oldest_ready: inner.ready.iter().map(|(_, due, _)| *due).min(),
             })
         })
@@ -399,7 +422,11 @@ fn due(job: &Job) -> Option<Timestamp> {
     match &job.progress.state {
         State::Pending => Some(job.created),
         State::Waiting { due } => Some(*due),
-        State::Running { .. } | State::Succeeded | State::Failed(_) | State::Canceled => None,
+        State::Running { .. }
+        | State::Succeeded
+        | State::Failed(_)
+        | State::Canceled
+        | State::AwaitingUrl { .. } => None,
     }
 }
 

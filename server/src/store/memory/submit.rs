@@ -86,6 +86,12 @@ impl Inner {
     fn queued(&self, account: AccountId) -> u64 {
         let of_account = self.jobs.values().filter(|record| record.job.account == account);
         let kinds = of_account.map(|record| record.job.progress.state.kind());
-        kinds.filter(|kind| matches!(kind, StateKind::Pending | StateKind::Waiting)).count() as u64
+        let queued = |kind: &StateKind| match kind {
+            StateKind::Pending | StateKind::Waiting | StateKind::AwaitingUrl => true,
+            StateKind::Running | StateKind::Succeeded | StateKind::Failed | StateKind::Canceled => {
+                false
+            }
+        };
+        kinds.filter(queued).count() as u64
     }
 }

@@ -61,7 +61,8 @@ pub(super) struct Place(PathBuf);
 fn migrations() -> Result<Vec<Migration>, refinery::Error> {
     let initial = Migration::unapplied("V1__initial", include_str!("migrations/V1__initial.sql"))?;
     let console = Migration::unapplied("V2__console", include_str!("migrations/V2__console.sql"))?;
-    Ok(vec![initial, console])
+    let renewal = Migration::unapplied("V3__renewal", include_str!("migrations/V3__renewal.sql"))?;
+    Ok(vec![initial, console, renewal])
 }
 
 impl Place {

@@ -8,15 +8,15 @@ use super::writer::Write;
 use super::{row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::attempt::Ending;
-use crate::domain::fault::JobFault;
+use crate::domain::fault::{JobFault, LAPSED};
 use crate::domain::id::Key;
-use crate::domain::job::Job;
+use crate::domain::job::{Job, JobRequest};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Counted, Finish, Outcome, Retention,
-    TALLIES_KEPT, day, nonces,
+    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Counted, Finish, Outcome, Replaced,
+    Replacement, Retention, TALLIES_KEPT, day, nonces,
 };
 
 /// An account in the rounds of a claim.
@@ -172,6 +172,65 @@ pub(super) fn retry_later(
         write.counts.add(now, claim.job().account, what, 1, bytes);
     }
     fenced(write.db, sql::RETRY_LATER, [claim.job().key.0, claim.token().0, due.0])
+}
+
+pub(super) fn halt(
+    write: &mut Write<'_>,
+    claim: &Claim,
+    fault: &JobFault,
+    kept: u64,
+    now: Timestamp,
+) -> Result<Finish, Failure> {
+    let bytes = end_attempt(write.db, claim, Ending::PutOff, Some(fault), Some(kept), now)?;
+    let code = fault.class.code();
+    if let Some(bytes) = bytes {
+        let what = Counted::PutOff(code.to_owned());
+        write.counts.add(now, claim.job().account, what, 1, bytes);
+    }
+    let (key, token) = (claim.job().key.0, claim.token().0);
+    fenced(write.db, sql::HALT, params![key, token, row::count(kept), code, fault.message])
+}
+
+pub(super) fn replace_url(
+    write: &mut Write<'_>,
+    replacement: &Replacement,
+    now: Timestamp,
+) -> Result<Replaced, Failure> {
+    let Replacement { account, key, url, sealed_headers } = replacement;
+    let mut statement = write.db.prepare_cached(sql::URL_OF)?;
+    let found = statement
+        .query_row([key.0, account.0], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    let found: Option<(i64, i64, String, String)> = found;
+    let Some((state, renewals, before, request)) = found else { return Ok(Replaced::NotExist) };
+    let request: JobRequest = serde_json::from_str(&request)
+        .map_err(|_| row::corrupt(format_args!("job {} has no readable request", key.0)))?;
+    let request = JobRequest { sealed_headers: sealed_headers.clone(), ..request };
+    let request = serde_json::to_string(&request).map_err(row::corrupt)?;
+    let (hash, text) = (url.hash64(), url.expose());
+    let mut statement = write.db.prepare_cached(sql::REPLACE_URL)?;
+    let changed = statement.execute(params![key.0, account.0, now.0, text, hash, request])?;
+    match changed {
+        0 if renewals > 0 && before == text => Ok(Replaced::Repeated),
+        0 => Ok(Replaced::NotAwaiting(row::state_kind(state)?)),
+        _ => Ok(Replaced::Renewed),
+    }
+}
+
+pub(super) fn lapse(write: &mut Write<'_>, now: Timestamp, limit: usize) -> Result<usize, Failure> {
+    let mut statement = write.db.prepare_cached(sql::LAPSE)?;
+    let mut rows = statement.query(params![now.0, row::count(limit), LAPSED])?;
+    let mut lapsed = 0;
+    while let Some(row) = rows.next()? {
+        let (account, created) = (AccountId(row.get(0)?), Timestamp(row.get(1)?));
+        let bytes: i64 = row.get(2)?;
+        let counted = Counted::Failed(row.get(3)?);
+        write.counts.end(now, account, counted, bytes.unsigned_abs(), created);
+        lapsed += 1;
+    }
+    Ok(lapsed)
 }
 
 pub(super) fn finish(

@@ -40,8 +40,8 @@ use self::writer::Writer;
 use super::nonces::{self, Nonces};
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, JobPage, MediaLookup, MediaRef,
-    Nonce, NonceUse, Outcome, PageRequest, Retention, Stats, Store, StoreError, StoreResult,
-    Submission, Submitted,
+    Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement, Retention, Stats, Store,
+    StoreError, StoreResult, Submission, Submitted,
 };
 use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
@@ -199,6 +199,28 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> StoreResult<Finish> {
         self.writer.call(move |write| jobs::retry_later(write, &claim, &fault, due, now)).await
+    }
+
+    async fn job_halt(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        kept: u64,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        self.writer.call(move |write| jobs::halt(write, &claim, &fault, kept, now)).await
+    }
+
+    async fn job_replace_url(
+        &self,
+        replacement: Replacement,
+        now: Timestamp,
+    ) -> StoreResult<Replaced> {
+        self.writer.call(move |write| jobs::replace_url(write, &replacement, now)).await
+    }
+
+    async fn job_lapse(&self, now: Timestamp, limit: usize) -> StoreResult<usize> {
+        self.writer.call(move |write| jobs::lapse(write, now, limit)).await
     }
 
     async fn job_finish(

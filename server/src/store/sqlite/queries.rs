@@ -129,9 +129,9 @@ pub(super) fn objects(db: &Connection, keys: &[Key]) -> Result<Vec<(Key, StoredO
 pub(super) fn stats(db: &Connection) -> Result<Stats, Failure> {
     let totals = db
         .prepare_cached(sql::QUEUE_TOTALS)?
-        .query_row([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]))?;
-    let [pending, running, waiting] = totals.map(|n| u64::try_from(n).unwrap_or(0));
+        .query_row([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
+    let [pending, running, waiting, awaiting] = totals.map(|n| u64::try_from(n).unwrap_or(0));
     let oldest: Option<i64> =
         db.prepare_cached(sql::OLDEST_READY)?.query_row([], |row| row.get(0))?;
-    Ok(Stats { pending, running, waiting, oldest_ready: oldest.map(Timestamp) })
+    Ok(Stats { pending, running, waiting, awaiting, oldest_ready: oldest.map(Timestamp) })
 }

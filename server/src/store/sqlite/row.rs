@@ -38,6 +38,17 @@ fn time(row: &Row<'_>, at: usize) -> Result<Option<Timestamp>, Failure> {
     Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp))
 }
 
+/// A fault from two columns, its code and its message.
+fn fault(row: &Row<'_>, first: usize) -> Result<JobFault, Failure> {
+    let code: Option<String> = row.get(first)?;
+    let class = code.as_deref().and_then(FaultClass::from_code);
+    let message: Option<String> = row.get(first + 1)?;
+    Ok(JobFault {
+        class: class.ok_or_else(|| corrupt("a job without a known fault"))?,
+        message: message.ok_or_else(|| corrupt("a job without a fault's message"))?,
+    })
+}
+
 /// A job from the columns of `job_columns!`.
 pub(super) fn job(row: &Row<'_>) -> Result<Job, Failure> {
     let key = Key(row.get(0)?);
@@ -52,16 +63,11 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, Failure> {
             State::Waiting { due: time(row, 6)?.ok_or_else(|| missing("due time"))? }
         }
         StateKind::Succeeded => State::Succeeded,
-        StateKind::Failed => {
-            let code: Option<String> = row.get(13)?;
-            let class = code.as_deref().and_then(FaultClass::from_code);
-            let message: Option<String> = row.get(14)?;
-            State::Failed(JobFault {
-                class: class.ok_or_else(|| missing("known fault"))?,
-                message: message.ok_or_else(|| missing("fault message"))?,
-            })
-        }
+        StateKind::Failed => State::Failed(fault(row, 13)?),
         StateKind::Canceled => State::Canceled,
+        StateKind::AwaitingUrl => {
+            State::AwaitingUrl { fault: fault(row, 19)?, until: Timestamp(row.get(11)?) }
+        }
     };
     let phase: i64 = row.get(8)?;
     let phase = usize::try_from(phase).ok().and_then(|at| Phase::ALL.get(at).copied());
@@ -75,7 +81,12 @@ pub(super) fn job(row: &Row<'_>) -> Result<Job, Failure> {
         created: Timestamp(row.get(10)?),
         claimed: time(row, 17)?,
         deadline: Timestamp(row.get(11)?),
-        progress: Progress { state, attempt: small(row, 3)?, rescues: small(row, 4)? },
+        progress: Progress {
+            state,
+            attempt: small(row, 3)?,
+            rescues: small(row, 4)?,
+            renewals: small(row, 18)?,
+        },
         phase: phase.ok_or_else(|| missing("phase"))?,
         bytes: natural(row, 9)?,
         finished: time(row, 12)?,
@@ -133,6 +144,7 @@ pub(super) fn queue(row: &Row<'_>) -> Result<AccountQueue, Failure> {
         running: natural(row, 2)?,
         waiting: natural(row, 3)?,
         oldest_ready: time(row, 4)?,
+        awaiting: natural(row, 5)?,
     })
 }
 

@@ -5,7 +5,8 @@
 macro_rules! job_columns {
     () => {
         "key, account, state, attempt, rescues, token, due, lease_until, phase, bytes, created, \
-         deadline, finished, fault_code, fault_message, url, request, claimed"
+         deadline, finished, fault_code, fault_message, url, request, claimed, renewals, \
+         halt_code, halt_message"
     };
 }
 
@@ -73,9 +74,9 @@ statements! {
     SESSION_FIND = "SELECT fingerprint, keys FROM session \
         WHERE account = ?1 AND id = ?2 AND expires > ?3";
     QUOTA_FIND = "SELECT calls FROM quota WHERE day = ?1 AND account = ?2";
-    QUEUED = "SELECT pending + waiting FROM queue WHERE account = ?1";
+    QUEUED = "SELECT pending + waiting + awaiting FROM queue WHERE account = ?1";
     REFERENCE_HOLDER = "SELECT key FROM job INDEXED BY job_reference \
-        WHERE account = ?1 AND reference_id = ?2 AND state < 4";
+        WHERE account = ?1 AND reference_id = ?2 AND state NOT IN (4, 5)";
     LAST_KEY = "SELECT MAX(key) FROM job";
     JOB_INSERT = "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, \
         bytes, created, deadline, url_hash, reference_id, url, request) \
@@ -131,6 +132,19 @@ statements! {
         WHERE key IN (SELECT key FROM job INDEXED BY job_lease \
         WHERE lease_until <= ?2 ORDER BY lease_until, key LIMIT ?3)";
 
+    // Another URL for a job: which of these two wins, `deadline` says.
+    HALT = "UPDATE job SET state = 6, lease_until = NULL, bytes = ?3, halt_code = ?4, \
+        halt_message = ?5 WHERE key = ?1 AND token = ?2 AND state = 1";
+    URL_OF = "SELECT state, renewals, url, request FROM job WHERE key = ?1 AND account = ?2";
+    REPLACE_URL = "UPDATE job SET state = 2, due = ?3, attempt = 0, renewals = renewals + 1, \
+        url = ?4, url_hash = ?5, request = ?6, halt_code = NULL, halt_message = NULL \
+        WHERE key = ?1 AND account = ?2 AND state = 6 AND deadline > ?3";
+    LAPSE = "UPDATE job SET state = 4, finished = ?1, fault_code = halt_code, \
+        fault_message = halt_message || ?3, halt_code = NULL, halt_message = NULL \
+        WHERE key IN (SELECT key FROM job INDEXED BY job_awaiting \
+        WHERE state = 6 AND deadline <= ?1 ORDER BY deadline, key LIMIT ?2) \
+        RETURNING account, created, bytes, fault_code";
+
     // Cancelling: `state = 0` in the WHERE clause is the whole rule.
     CANCEL = "UPDATE job SET state = 5, due = NULL, finished = ?3 \
         WHERE key = ?1 AND account = ?2 AND state = 0 RETURNING created";
@@ -165,7 +179,7 @@ statements! {
     );
     MEDIA_OBJECT = concat!("SELECT ", object_columns!(), " FROM media WHERE key = ?1");
     QUEUE_TOTALS = "SELECT COALESCE(SUM(pending), 0), COALESCE(SUM(running), 0), \
-        COALESCE(SUM(waiting), 0) FROM queue";
+        COALESCE(SUM(waiting), 0), COALESCE(SUM(awaiting), 0) FROM queue";
     OLDEST_READY = "SELECT MIN(at) FROM (SELECT (SELECT MIN(due) FROM job INDEXED BY job_ready \
         WHERE job.account = queue.account AND due IS NOT NULL) AS at \
         FROM queue WHERE pending + waiting > 0)";
@@ -175,9 +189,9 @@ statements! {
         FROM attempt WHERE job = ?1 ORDER BY token";
     QUEUES = "SELECT account, pending, running, waiting, \
         (SELECT MIN(due) FROM job INDEXED BY job_ready \
-        WHERE job.account = queue.account AND due IS NOT NULL) \
-        FROM queue WHERE pending + running + waiting > 0 \
-        ORDER BY pending + running + waiting DESC, account LIMIT ?1";
+        WHERE job.account = queue.account AND due IS NOT NULL), awaiting \
+        FROM queue WHERE pending + running + waiting + awaiting > 0 \
+        ORDER BY pending + running + waiting + awaiting DESC, account LIMIT ?1";
     TALLY_ADD = "INSERT INTO tally (minute, account, what, code, jobs, bytes, millis) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (minute, account, what, code) DO UPDATE \
         SET jobs = jobs + excluded.jobs, bytes = bytes + excluded.bytes, \

@@ -105,6 +105,23 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
             )
         });
     }
+    if queue.halted > 0 {
+        let one = queue.halted == 1;
+        let (need, their) =
+            if one { ("needs", "Its source refuses") } else { ("need", "Their sources refuse") };
+        found.push(Advice {
+            link: Some((super::form::link("/console/jobs", [("status", "awaiting")]), "See them")),
+            command: Some("haulage jobs --status AWAITING_URL"),
+            ..Advice::new(
+                "warn",
+                format!("{} {need} another URL", jobs(queue.halted)),
+                format!(
+                    "{their} the link after a part was received, mostly because it has expired. \
+                     What was received is kept until the job's deadline: give it a new link."
+                ),
+            )
+        });
+    }
     for failure in reply.failures.iter().filter(|failure| failure.jobs >= MANY).take(2) {
         let cause = cause_of(&failure.error_code);
         found.push(Advice {
@@ -122,7 +139,7 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
             )
         });
     }
-    let nothing_queued = queue.pending + queue.running + queue.waiting == 0;
+    let nothing_queued = queue.pending + queue.running + queue.waiting + queue.halted == 0;
     if nothing_queued && reply.points.iter().all(|point| point.accepted == 0) {
         found.push(Advice {
             link: Some(("/console/submit".to_owned(), "Submit here")),
@@ -195,6 +212,19 @@ mod tests {
         reply.node = Some(NodeInfo { probe: "built-in readers".to_owned(), ..node(1_999) });
         assert!(titles(&reply).contains(&"The disk is nearly full".to_owned()));
         assert!(titles(&reply).contains(&"ffprobe was not found".to_owned()));
+    }
+
+    #[test]
+    fn jobs_that_need_another_url_are_told_of() {
+        let mut reply = busy();
+        reply.queue.halted = 1;
+        let advice = advise(&reply, false);
+        assert_eq!(advice[0].title, "1 job needs another URL");
+        assert_eq!(advice[0].link.as_ref().unwrap().0, "/console/jobs?status=awaiting");
+        reply.queue.halted = 2;
+        assert_eq!(titles(&reply), ["2 jobs need another URL"]);
+        reply.points.clear();
+        assert_eq!(titles(&reply), ["2 jobs need another URL"], "the queue is not empty");
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub(crate) const CAUSES: &[Cause] = &[
     row(
         "URLInvalidError.HttpStatus",
         "The source answered with a status that is no success.",
-        "Open the URL. Links that were signed for a time expire: make a new one and submit it.",
+        "Open the URL. Links that were signed for a time expire: make a new one and submit it. While \
+         a job needs a URL, give it the new one instead.",
     ),
     row(
         "URLInvalidError.Redirect",

@@ -2,14 +2,16 @@
 
 use askama::Template;
 use http::StatusCode;
-use wire::code::Fault;
+use wire::code::{Code, Fault};
+use wire::percent;
 use wire::reply::{AttemptInfo, Reply, UrlUploadInfo};
 
 use super::causes::{Cause, cause_of};
-use super::form::link;
+use super::form::{Fields, link};
 use super::format::{Moment, bytes, duration, line, visible};
 use super::media::{Medium, medium};
-use super::page::{Answered, Frame, Trouble, done, ok, page};
+use super::page::{Answered, Frame, Trouble, done, page};
+use super::submit::{is_about_the_form, words};
 use super::view::Job;
 use super::visit::{Visit, unexpected};
 
@@ -28,6 +30,11 @@ struct JobPage {
     medium: Option<Medium>,
     /// The query that names the account, for the forms.
     query: String,
+    /// Another URL as it was typed, and why it was not taken.
+    typed: String,
+    problem: Option<String>,
+    /// Until when another URL helps.
+    deadline: Moment,
 }
 
 #[derive(Template)]
@@ -49,6 +56,11 @@ struct Event {
 }
 
 pub(super) async fn show(visit: &Visit, id: &str) -> Answered {
+    render(visit, id, None).await
+}
+
+/// The page; after a refusal, with the URL that was refused and why.
+async fn render(visit: &Visit, id: &str, refused: Option<(String, String)>) -> Answered {
     let Some(info) = find(visit, id).await? else {
         return page(
             StatusCode::NOT_FOUND,
@@ -67,8 +79,14 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Answered {
         Some(_) | None => None,
     };
     let (speed, left) = pace(&info, visit.now);
-    ok(&JobPage {
-        frame: Frame::new(visit, "/console/jobs"),
+    let (status, frame) = match &refused {
+        None => (StatusCode::OK, Frame::new(visit, "/console/jobs")),
+        Some(_) => (StatusCode::UNPROCESSABLE_ENTITY, Frame::still(visit, "/console/jobs")),
+    };
+    let (typed, problem) = refused.unzip();
+    let deadline = info.progress.as_ref().map(|progress| progress.deadline).unwrap_or_default();
+    let template = JobPage {
+        frame,
         facts: facts(&info, visit.now),
         user_data: info.user_data.as_deref().map(pretty),
         cause: job.error.as_deref().and_then(cause_of),
@@ -77,8 +95,12 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Answered {
         left,
         medium,
         query: link("", [("account", visit.account().unwrap_or_default())]),
+        typed: typed.unwrap_or_default(),
+        problem,
+        deadline: Moment::new(deadline, visit.now),
         job,
-    })
+    };
+    page(status, &template)
 }
 
 /// The job, with its attempts.
@@ -96,6 +118,28 @@ pub(super) async fn find(visit: &Visit, id: &str) -> Result<Option<UrlUploadInfo
     let reply = visit.call("GetURLUploadInfos", params).await?;
     let Reply::GetUrlUploadInfos(reply) = reply else { return Err(unexpected(&reply)) };
     Ok(reply.infos.into_iter().next())
+}
+
+/// Gives the job another URL, if it awaits one.
+pub(super) async fn replace(visit: &Visit, id: &str, form: &Fields) -> Answered {
+    let url = form.text("url");
+    let account = visit.account().unwrap_or_default();
+    let params = vec![
+        ("Account", account.to_owned()),
+        ("JobId", id.to_owned()),
+        ("UploadURL", percent::encode(&url)),
+    ];
+    match visit.call("ReplaceUploadUrl", params).await {
+        Ok(Reply::ReplaceUploadUrl(_)) => {
+            done(&link(&format!("/console/jobs/{id}"), [("account", account)]), "url-replaced")
+        }
+        Ok(reply) => Err(unexpected(&reply).into()),
+        Err(fault) if fault.code() == Code::InvalidJobIdNotFound => Err(Trouble::NoSuchPage),
+        Err(fault) if is_about_the_form(&fault) => {
+            render(visit, id, Some((url, fault.message().to_owned()))).await
+        }
+        Err(fault) => render(visit, id, Some((url, words(&fault)))).await,
+    }
 }
 
 /// Cancels, if the job is still pending.
@@ -177,6 +221,10 @@ fn events(info: &UrlUploadInfo, now: i64) -> Vec<Event> {
     if let Some(next) = info.progress.as_ref().and_then(|progress| progress.next_attempt) {
         events.push(event("warn", "Next attempt".to_owned(), next, String::new()));
     }
+    if let (Some(progress), "AWAITING_URL") = (&info.progress, info.status.as_str()) {
+        let text = "Unless it is given another URL before.".to_owned();
+        events.push(event("warn", "Fails".to_owned(), progress.deadline, text));
+    }
     if let (Some(ended), "CANCELED") = (info.complete_time, info.status.as_str()) {
         let text = "It made no request.".to_owned();
         events.push(event("", "Cancelled".to_owned(), ended, text));
@@ -188,7 +236,7 @@ fn attempt_event(attempt: &AttemptInfo, now: i64) -> Event {
     let (tone, words) = match attempt.ending.as_str() {
         "Running" => ("busy", "is running"),
         "HandedBack" => ("", "was handed back by a stopping server, at no cost"),
-        "PutOff" => ("warn", "failed for now and is repeated"),
+        "PutOff" => ("warn", "failed for now"),
         "Succeeded" => ("good", "succeeded"),
         "Failed" => ("bad", "failed"),
         "Expired" => ("warn", "went silent; the job was rescued"),

@@ -15,10 +15,11 @@ use super::visit::{Visit, unexpected};
 pub(super) const PAGE: usize = 50;
 
 /// What the filter of states offers: name in the address, words, statuses on the wire.
-const STATES: [(&str, &str, &str); 6] = [
+const STATES: [(&str, &str, &str); 7] = [
     ("", "All", ""),
     ("pending", "Pending", "PENDING"),
     ("running", "Running", "PROCESSING,DOWNLOADING,DOWNLOAD_SUCCESS,UPLOADING,UPLOAD_SUCCESS"),
+    ("awaiting", "Need a URL", "AWAITING_URL"),
     ("succeeded", "Succeeded", "SUCCESS"),
     ("failed", "Failed", "DOWNLOAD_FAIL,UPLOAD_FAIL"),
     ("cancelled", "Cancelled", "CANCELED"),

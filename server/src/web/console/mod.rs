@@ -129,6 +129,7 @@ async fn perform(visit: &Visit, form: &form::Fields) -> Answered {
         ["submit"] => Box::pin(submit::submit(visit, form)).await,
         ["jobs", "cancel"] => Box::pin(bulk::cancel(visit, form)).await,
         ["jobs", id, "cancel"] => Box::pin(job::cancel(visit, id)).await,
+        ["jobs", id, "url"] => Box::pin(job::replace(visit, id, form)).await,
         ["jobs", id, "again"] => Box::pin(again::submit(visit, id)).await,
         ["keys"] => Box::pin(keys::create(visit, form)).await,
         ["keys", "status"] => Box::pin(keys::set_status(visit, form)).await,

@@ -71,6 +71,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("submitted", "Accepted. The newest jobs are at the top."),
     ("cancelled", "The job is cancelled."),
     ("not-pending", "Nothing was cancelled: the job is not pending any more."),
+    ("url-replaced", "The job goes on with the new URL."),
     ("again", "Submitted again: this is the new job."),
     ("key-changed", "The key is changed; it takes effect within a second."),
     ("key-deleted", "The key is deleted, and its sessions with it."),

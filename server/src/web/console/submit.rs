@@ -70,14 +70,14 @@ pub(super) async fn submit(visit: &Visit, form: &Fields) -> Answered {
     }
 }
 
-fn is_about_the_form(fault: &Fault) -> bool {
+pub(super) fn is_about_the_form(fault: &Fault) -> bool {
     fault.status() < 500 && fault.retry_after_ms().is_none()
 }
 
-fn words(fault: &Fault) -> String {
+pub(super) fn words(fault: &Fault) -> String {
     match fault.retry_after_ms() {
         Some(ms) => format!("Too many calls just now. Try again in {} s.", ms.div_ceil(1_000)),
-        None => "The server cannot take jobs now. Try again in a moment.".to_owned(),
+        None => "The server cannot do it now. Try again in a moment.".to_owned(),
     }
 }
 

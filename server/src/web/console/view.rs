@@ -26,6 +26,7 @@ pub(super) fn status(wire: &str, waits: bool) -> Status {
         "SUCCESS" => ("Succeeded", "good"),
         "DOWNLOAD_FAIL" | "UPLOAD_FAIL" => ("Failed", "bad"),
         "CANCELED" => ("Cancelled", ""),
+        "AWAITING_URL" => ("Needs a URL", "warn"),
         _ => ("Unknown", ""),
     };
     Status { word, tone }
@@ -59,6 +60,8 @@ pub(super) struct Job {
     pub(super) short_url: String,
     pub(super) status: Status,
     pub(super) is_pending: bool,
+    /// Goes on only with another URL.
+    pub(super) awaits_url: bool,
     /// Failed or cancelled.
     pub(super) may_be_repeated: bool,
     pub(super) created: Moment,
@@ -98,6 +101,7 @@ impl Job {
             url: visible(&info.upload_url),
             short_url: line(&info.upload_url),
             is_pending: info.status == "PENDING",
+            awaits_url: info.status == "AWAITING_URL",
             may_be_repeated: failed || canceled,
             created: Moment::new(info.creation_time, now),
             ended: info.complete_time.map(|at| Moment::new(at, now)),

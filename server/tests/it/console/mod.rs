@@ -1,6 +1,6 @@
 //! The console over HTTP, as a browser without scripts has it, and its live stream.
 
 mod acting;
-mod browser;
+pub mod browser;
 mod pages;
 mod sessions;

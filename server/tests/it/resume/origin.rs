@@ -31,6 +31,8 @@ pub struct Asked {
     /// First byte of the range asked for, and its condition.
     pub from: Option<usize>,
     pub condition: Option<String>,
+    /// What was confided for this origin, if it was by this header.
+    pub key: Option<String>,
 }
 
 /// How a request is answered.
@@ -133,8 +135,10 @@ impl Ranged {
     }
 }
 
-/// The object under a path: a film, then a box of noise that follows from path and version.
+/// The object under a path, whatever its query: a film, then a box of noise that follows from path
+/// and version.
 pub fn object(path: &str, version: u8) -> Vec<u8> {
+    let path = path.split('?').next().unwrap();
     let end = size(path);
     let filler = u32::try_from(end - SAMPLE.len()).unwrap();
     let mut state = path.bytes().fold(u64::from(version) + 1, |hash, byte| {
@@ -212,7 +216,7 @@ fn understand(head: &str, before: &[Asked]) -> Asked {
     let range = field("range");
     let from = range.and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     let nth = before.iter().filter(|other| other.path == path).count();
-    Asked { path, nth, from, condition: field("if-range") }
+    Asked { path, nth, from, condition: field("if-range"), key: field("x-key") }
 }
 
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<String>> {

@@ -12,12 +12,12 @@ use crate::domain::id::Key;
 use crate::domain::job::{Phase, StateKind, Token};
 use crate::domain::time::Timestamp;
 use crate::store::conformance::bed::{
-    Bed, at, failure, fault, new_job, referenced, retention, submission, success, url,
+    Bed, at, failure, fault, new_job, referenced, refusal, retention, submission, success, url,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
     Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, MediaRef, Nonce, NonceUse, PageRequest,
-    Retention, Session, Store, Submission, SubmitLimits,
+    Replacement, Retention, Session, Store, Submission, SubmitLimits,
 };
 
 /// A call; numbers stand for accounts, URLs and jobs, taken modulo what there is.
@@ -55,6 +55,20 @@ enum Call {
     Expire {
         limit: u8,
         everything: bool,
+    },
+    Halt {
+        claim: u8,
+        kept: u16,
+    },
+    ReplaceUrl {
+        account: bool,
+        job: u8,
+        url: u8,
+        headers: bool,
+    },
+    Lapse {
+        limit: u8,
+        late: bool,
     },
     CancelKeys {
         account: bool,
@@ -143,6 +157,12 @@ fn call() -> impl Strategy<Value = Call> {
         2 => byte().prop_map(|claim| Call::Fail { claim }),
         2 => (0u8..4, prop::bool::weighted(0.2))
             .prop_map(|(limit, everything)| Call::Expire { limit, everything }),
+        2 => (byte(), word()).prop_map(|(claim, kept)| Call::Halt { claim, kept }),
+        2 => (prop::bool::weighted(0.8), byte(), byte(), yes())
+            .prop_map(|(account, job, url, headers)| {
+                Call::ReplaceUrl { account, job, url, headers }
+            }),
+        1 => (0u8..4, yes()).prop_map(|(limit, late)| Call::Lapse { limit, late }),
         2 => (yes(), few()).prop_map(|(account, jobs)| Call::CancelKeys { account, jobs }),
         2 => (yes(), few()).prop_map(|(account, urls)| Call::CancelUrls { account, urls }),
         1 => (yes(), few(), word())
@@ -294,6 +314,26 @@ impl Side {
                 let limit = usize::from(*limit);
                 format!("{:?}", store.job_expire(now, limit, *everything).await.unwrap())
             }
+            Call::Halt { claim, kept } => match self.take(*claim) {
+                Some(claim) => {
+                    let kept = u64::from(*kept);
+                    format!("{:?}", store.job_halt(claim, refusal(), kept, now).await.unwrap())
+                }
+                None => String::new(),
+            },
+            Call::ReplaceUrl { account, job, url: n, headers } => {
+                let replacement = Replacement {
+                    account: self.account(*account),
+                    key: self.key(*job),
+                    url: url(&format!("{}", n % 5)),
+                    sealed_headers: headers.then(|| format!("h{n}")),
+                };
+                format!("{:?}", store.job_replace_url(replacement, now).await.unwrap())
+            }
+            Call::Lapse { limit, late } => {
+                let then = if *late { at(self.now + 86_400_000) } else { now };
+                format!("{:?}", store.job_lapse(then, usize::from(*limit)).await.unwrap())
+            }
             Call::CancelKeys { account, jobs } => {
                 let by = CancelBy::Keys(self.keys(jobs));
                 let account = self.account(*account);
@@ -321,7 +361,7 @@ impl Side {
                     url_contains: is_set(1).then(|| format!("{}", filters % 4)),
                     since: is_set(2).then(|| ago(u16::from(*filters) * 100)),
                     until: is_set(3).then(|| ago(u16::from(*filters) * 30)),
-                    states: states.iter().map(|n| StateKind::ALL[usize::from(n % 6)]).collect(),
+                    states: states.iter().map(|n| StateKind::ALL[usize::from(n % 7)]).collect(),
                     before: before.map(|n| self.key(n)),
                     limit: usize::from(*limit),
                 };

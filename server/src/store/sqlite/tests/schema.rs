@@ -51,16 +51,17 @@ async fn the_schema_is_the_one_we_know() {
     table account on account(id INTEGER, name TEXT, enabled INTEGER, created INTEGER, operator INTEGER)
     table attempt on attempt(job INTEGER, token INTEGER, number INTEGER, started INTEGER, ended INTEGER, ending INTEGER, bytes INTEGER, fault_code TEXT, fault_message TEXT)
     table console_session on console_session(hash BLOB, access_key_id TEXT, created INTEGER, expires INTEGER)
-    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT, claimed INTEGER)
+    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT, claimed INTEGER, renewals INTEGER, halt_code TEXT, halt_message TEXT)
     table media on media(key INTEGER, account INTEGER, created INTEGER, title TEXT, description TEXT, tags TEXT, cover_url TEXT, cate_id INTEGER, reference_id TEXT, user_data TEXT, media_type INTEGER, format TEXT, content_type TEXT, duration REAL, width INTEGER, height INTEGER, bitrate REAL, fps REAL, codec TEXT, object_key TEXT, size INTEGER, sha256 TEXT, crc64 INTEGER, location TEXT, md5 TEXT)
     table nonce on nonce(expires INTEGER, hash BLOB)
-    table queue on queue(account INTEGER, pending INTEGER, running INTEGER, waiting INTEGER)
+    table queue on queue(account INTEGER, pending INTEGER, running INTEGER, waiting INTEGER, awaiting INTEGER)
     table quota on quota(day INTEGER, account INTEGER, calls INTEGER)
     table session on session(account INTEGER, id TEXT, fingerprint BLOB, keys TEXT, expires INTEGER)
     table tally on tally(minute INTEGER, account INTEGER, what INTEGER, code TEXT, jobs INTEGER, bytes INTEGER, millis INTEGER)
     index access_key_account on access_key(account)
     index console_session_expires on console_session(expires)
     index console_session_key on console_session(access_key_id, created)
+    index job_awaiting on job(deadline)
     index job_fault on job(account, fault_code)
     index job_forgettable on job(finished)
     index job_lease on job(lease_until)
@@ -118,7 +119,13 @@ async fn the_database_itself_refuses_what_the_rules_forbid() {
         (pending, "due = NULL"),
         (pending, "state = 3, due = NULL"),
         (pending, "state = 4, due = NULL, finished = 1"),
-        (pending, "state = 6, due = NULL, finished = 1"),
+        (pending, "state = 7, due = NULL, finished = 1"),
+        (pending, "state = 6, due = NULL"),
+        (pending, "state = 6, due = NULL, halt_code = 'c'"),
+        (pending, "state = 6, due = NULL, halt_code = 'c', halt_message = 'm', finished = 1"),
+        (pending, "state = 6, halt_code = 'c', halt_message = 'm'"),
+        (pending, "halt_code = 'c', halt_message = 'm'"),
+        (pending, "renewals = -1"),
         (pending, "lease_until = 5"),
         (pending, "account = 999"),
         (pending, "due = 'soon'"),
@@ -145,7 +152,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(db);
     let before = std::fs::read(disk.path()).unwrap();
     let error = SqliteStore::open(&disk.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 7, known: 2 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 7, known: 3 }), "{error}");
     assert_eq!(std::fs::read(disk.path()).unwrap(), before);
 }
 
@@ -192,6 +199,6 @@ fn processes_that_open_a_new_database_at_once_all_succeed() {
         let versions: i64 = db
             .query_row("SELECT COUNT(*) FROM refinery_schema_history", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(versions, 2);
+        assert_eq!(versions, 3);
     }
 }
