@@ -91,6 +91,7 @@ impl Client {
             match self.rng.below(10) {
                 0..4 => self.submit().await,
                 4..7 => self.cancel().await,
+                7 => self.renew().await,
                 _ => self.query().await,
             }
         }
@@ -153,13 +154,13 @@ impl Client {
             for (id, url) in ids.iter().zip(urls) {
                 let witness = self.world.witness();
                 let seen = self.world.codec.job_key(id).and_then(|key| witness.jobs.get(&key));
-                if seen.is_none_or(|seen| seen.url != *url) {
+                if seen.is_none_or(|seen| !seen.url.starts_with(url)) {
                     violate(1, format!("{url} was accepted as {id}, which does not exist"));
                 }
             }
         }
         let witness = self.world.witness();
-        let jobs = |url: &String| witness.jobs.values().filter(|seen| seen.url == *url).count();
+        let jobs = |url: &String| witness.jobs.values().filter(|seen| seen.url.starts_with(url)).count();
         let counts: Vec<usize> = urls.iter().map(jobs).collect();
         if counts.iter().any(|count| *count != counts[0]) {
             violate(2, format!("of one submission some exist: {counts:?} for {urls:?}"));
@@ -281,6 +282,36 @@ impl Client {
             if let Some(answer) = answer.filter(|answer| answer.status == 200) {
                 let asked = if urls.is_empty() { &ids } else { &urls };
                 self.judge_cancel(&answer, asked, urls.is_empty());
+                return;
+            }
+            let rest = self.rng.millis(20, 300);
+            pause(rest).await;
+        }
+    }
+
+    /// Gives a job that awaits one another URL; which of this and the job's deadline wins is the
+    /// witness's to judge.
+    async fn renew(&mut self) {
+        let awaiting = self.world.witness().awaiting(self.own.account);
+        let Some((key, url)) = self.rng.pick(&awaiting).cloned() else {
+            return self.query().await;
+        };
+        self.urls += 1;
+        let source = url.split('?').next().unwrap_or_default();
+        let fresh = format!("{source}?k={}", self.urls);
+        let params = [
+            ("JobId".to_owned(), self.world.codec.job_id(key)),
+            ("UploadURL".to_owned(), fresh.clone()),
+        ];
+        for _ in 0..TRIES {
+            let answer = self.call("ReplaceUploadUrl", &params).await;
+            if answer.is_some_and(|answer| answer.status == 200) {
+                if self.world.witness().kind(key) == Some(StateKind::AwaitingUrl)
+                    && self.world.witness().awaiting(self.own.account).contains(&(key, url))
+                {
+                    let what = format!("{fresh} was taken, and the job awaits a URL still");
+                    self.world.violate(1, what);
+                }
                 return;
             }
             let rest = self.rng.millis(20, 300);

@@ -334,7 +334,7 @@ impl crate::swarm::Swarm {
     }
 
     pub fn deadline(&self) -> Duration {
-        Duration::from_secs(600)
+        Duration::from_secs(150)
     }
 }
 

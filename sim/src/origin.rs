@@ -1,7 +1,7 @@
 //! A model of the origins: names, connections, and HTTP/1.1 on them, spoken in bytes to the
 //! product's own client. What an object is depends on its URL and its version alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,8 @@ pub struct Origin {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Paths with their query that are refused from now on.
+    expired: BTreeSet<String>,
     /// By path.
     versions: BTreeMap<String, u32>,
     /// SHA-256 of every version that was ever served, by path.
@@ -116,7 +118,8 @@ impl Origin {
 }
 
 fn path_of(url: &str) -> &str {
-    url.splitn(4, '/').nth(3).unwrap_or(url)
+    let path = url.splitn(4, '/').nth(3).unwrap_or(url);
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 /// Answers of DNS.
@@ -219,7 +222,9 @@ impl Drop for Answering<'_> {
 }
 
 struct Asked {
+    /// Without the query.
     path: String,
+    link: String,
     host: String,
     from: Option<usize>,
     if_range: Option<String>,
@@ -227,7 +232,8 @@ struct Asked {
 
 impl Asked {
     fn read(head: &str) -> Self {
-        let path = head.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+        let link = head.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+        let path = link.split('?').next().unwrap_or_default().to_owned();
         let field = |name: &str| {
             head.lines().find_map(|line| {
                 let (field, value) = line.split_once(':')?;
@@ -238,7 +244,7 @@ impl Asked {
             range.strip_prefix("bytes=")?.trim_end_matches('-').parse().ok()
         });
         let host = field("host").unwrap_or_default();
-        Self { path, host, from, if_range: field("if-range") }
+        Self { path, link, host, from, if_range: field("if-range") }
     }
 }
 
@@ -266,6 +272,19 @@ async fn answer(
         world.cover("origin: stall before the head");
         pause(Duration::from_secs(30)).await;
         return Ok(false);
+    }
+    let expires = world.strikes(faults.expire);
+    let is_expired = {
+        let mut state = world.origin.lock();
+        if expires {
+            state.expired.insert(asked.link.clone());
+        }
+        state.expired.contains(&asked.link)
+    };
+    if is_expired {
+        world.cover("origin: expired link");
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await?;
+        return Ok(true);
     }
     if world.strikes(faults.status) {
         let status = ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests"];

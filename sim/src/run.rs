@@ -295,6 +295,7 @@ fn judge_end(world: &World) {
             StateKind::Pending
             | StateKind::Running
             | StateKind::Waiting
+            | StateKind::AwaitingUrl
             | StateKind::Failed
             | StateKind::Canceled => Vec::new(),
         };

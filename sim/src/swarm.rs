@@ -63,6 +63,8 @@ pub struct OriginFaults {
     pub slow: f64,
     /// Of a request: the object is another from now on.
     pub change: f64,
+    /// Of a request: its link is good no longer.
+    pub expire: f64,
     pub crash_of_the_puller: f64,
     /// Of a source: whoever pulls it dies.
     pub poison: f64,
@@ -113,6 +115,7 @@ impl Swarm {
             stall: some(0.1),
             slow: some(0.3),
             change: some(0.1),
+            expire: some(0.2),
             crash_of_the_puller: some(0.03),
             poison: some(0.04),
             no_name: some(0.1),

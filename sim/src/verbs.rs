@@ -16,7 +16,7 @@ use haulage::domain::source_url::SourceUrl;
 use haulage::domain::time::Timestamp;
 use haulage::store::{
     AccountQueue, Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Desk, Finish,
-    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Retention, Stats, Store,
+    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement, Retention, Stats, Store,
     StoreResult, Submission, Submitted, Tally,
 };
 
@@ -205,6 +205,38 @@ impl Store for Link {
             Box::pin(async move { s.world.memory.job_retry_later(claim, fault, due, now).await })
         };
         self.call("job_retry_later", deed, effect).await
+    }
+
+    async fn job_halt(
+        &self,
+        claim: Claim,
+        fault: JobFault,
+        kept: u64,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        let deed = Deed::Halt(claim.job().key, claim.token());
+        let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<Finish>> {
+            Box::pin(async move { s.world.memory.job_halt(claim, fault, kept, now).await })
+        };
+        self.call("job_halt", deed, effect).await
+    }
+
+    async fn job_replace_url(
+        &self,
+        replacement: Replacement,
+        now: Timestamp,
+    ) -> StoreResult<Replaced> {
+        let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<Replaced>> {
+            Box::pin(async move { s.world.memory.job_replace_url(replacement, s.now(now)).await })
+        };
+        self.call("job_replace_url", Deed::ReplaceUrl, effect).await
+    }
+
+    async fn job_lapse(&self, now: Timestamp, limit: usize) -> StoreResult<usize> {
+        let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<usize>> {
+            Box::pin(async move { s.world.memory.job_lapse(s.now(now), limit).await })
+        };
+        self.call("job_lapse", Deed::Lapse, effect).await
     }
 
     async fn job_finish(

@@ -26,6 +26,9 @@ pub enum Deed {
     Beat(Vec<Beat>),
     HandBack(Key, Token),
     RetryLater(Key, Token),
+    Halt(Key, Token),
+    ReplaceUrl,
+    Lapse,
     Finish(Key, Token, Outcome),
     Expire { everything: bool },
     Cancel,
@@ -40,6 +43,9 @@ impl Deed {
             Self::Beat(_) => "beat",
             Self::HandBack(..) => "hand_back",
             Self::RetryLater(..) => "retry_later",
+            Self::Halt(..) => "halt",
+            Self::ReplaceUrl => "replace_url",
+            Self::Lapse => "lapse",
             Self::Finish(..) => "finish",
             Self::Expire { .. } => "expire",
             Self::Cancel => "cancel",
@@ -68,6 +74,11 @@ pub struct Witness {
     passed_over: BTreeMap<(AccountId, AccountId), u32>,
 }
 
+/// A URL without its query, which says for how long it is good and not what it leads to.
+fn source_of(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(source, _)| source)
+}
+
 /// A claim may serve another account so often before one that is ready as well: once in each of
 /// two rounds, and once for the turn that it had.
 const PASSED_OVER: u32 = 2;
@@ -77,9 +88,20 @@ impl Witness {
         self.jobs.get(&key).map(|seen| seen.progress.state.kind())
     }
 
-    /// Whether any job with this URL has ever been in a worker's hands.
-    pub fn was_claimed(&self, url: &str) -> bool {
-        self.jobs.values().any(|seen| seen.url == url && seen.token > Token(0))
+    /// Whether any job of this source has ever been in a worker's hands. (A replaced URL differs
+    /// from the first in its query alone.)
+    pub fn was_claimed(&self, source: &str) -> bool {
+        self.jobs.values().any(|seen| {
+            source_of(&seen.url) == source_of(source) && seen.token > Token(0)
+        })
+    }
+
+    /// Jobs of an account that wait for another URL.
+    pub fn awaiting(&self, account: AccountId) -> Vec<(Key, String)> {
+        let of_account = self.jobs.iter().filter(|(_, seen)| seen.account == account);
+        let awaiting = of_account
+            .filter(|(_, seen)| seen.progress.state.kind() == StateKind::AwaitingUrl);
+        awaiting.map(|(key, seen)| (*key, seen.url.clone())).collect()
     }
 
     pub fn unfinished(&self) -> Vec<usize> {
@@ -189,6 +211,7 @@ impl Witness {
             _ => None,
         };
         let seen = Seen {
+            url: job.url.expose().to_owned(),
             progress: job.progress.clone(),
             token,
             finished: job.finished,
@@ -236,6 +259,16 @@ impl Witness {
             (Deed::RetryLater(_, token), State::Waiting { due }) => {
                 Event::RetryLater { token: *token, due: *due }
             }
+            (Deed::Halt(_, token), State::AwaitingUrl { fault, until }) => {
+                Event::Halt { token: *token, fault: fault.clone(), until: *until }
+            }
+            (Deed::ReplaceUrl, State::Waiting { due }) => Event::ReplaceUrl { now: *due },
+            (Deed::Lapse, State::Failed(_)) => {
+                if world.clock.now() < job.deadline && !world.swarm.embedded {
+                    return Some((24, "it lapsed before its deadline".to_owned()));
+                }
+                Event::Lapse { now: job.deadline }
+            }
             (Deed::Finish(_, token, _), State::Succeeded) => Event::Succeed { token: *token },
             (Deed::Finish(_, token, _), State::Failed(fault)) => {
                 let early = world.clock.now() < job.deadline;
@@ -279,6 +312,7 @@ impl Witness {
                     Event::Beat { .. }
                         | Event::HandBack { .. }
                         | Event::RetryLater { .. }
+                        | Event::Halt { .. }
                         | Event::Succeed { .. }
                         | Event::Fail { .. }
                 );
@@ -345,7 +379,11 @@ impl Witness {
                     *ready.entry(seen.account).or_default() += 1;
                 }
                 State::Running { .. } => *running.entry(seen.account).or_default() += 1,
-                State::Waiting { .. } | State::Succeeded | State::Failed(_) | State::Canceled => {}
+                State::Waiting { .. }
+                | State::AwaitingUrl { .. }
+                | State::Succeeded
+                | State::Failed(_)
+                | State::Canceled => {}
             }
         }
         let may = |account: &AccountId| {
