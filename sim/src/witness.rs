@@ -60,6 +60,7 @@ pub struct Seen {
     pub number: usize,
     pub account: AccountId,
     pub url: String,
+    pub created: Timestamp,
     pub progress: Progress,
     pub token: Token,
     pub finished: Option<Timestamp>,
@@ -174,6 +175,7 @@ impl Witness {
                 number,
                 account: job.account,
                 url: job.url.expose().to_owned(),
+                created: job.created,
                 progress: job.progress.clone(),
                 token,
                 finished: job.finished,
@@ -235,7 +237,8 @@ impl Witness {
         if old.state.kind().is_final() {
             return Some((4, "a final state changed".to_owned()));
         }
-        if new.rescues > world.swarm.rescues() + 1 {
+        // A poisonous job is failed at its next claim. That may itself be cut short, but not often.
+        if new.rescues > 3 * world.swarm.rescues() {
             return Some((12, "rescued without end".to_owned()));
         }
         if new.attempt > world.swarm.attempts() {
@@ -374,12 +377,15 @@ impl Witness {
         let mut ready: BTreeMap<AccountId, usize> = BTreeMap::new();
         for seen in self.jobs.values() {
             match &seen.progress.state {
-                State::Pending => *ready.entry(seen.account).or_default() += 1,
+                State::Pending if seen.created <= now => {
+                    *ready.entry(seen.account).or_default() += 1;
+                }
                 State::Waiting { due } if *due <= now => {
                     *ready.entry(seen.account).or_default() += 1;
                 }
                 State::Running { .. } => *running.entry(seen.account).or_default() += 1,
-                State::Waiting { .. }
+                State::Pending
+                | State::Waiting { .. }
                 | State::AwaitingUrl { .. }
                 | State::Succeeded
                 | State::Failed(_)

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::Key;
@@ -15,6 +17,7 @@ use crate::store::{Beat, Claim};
 pub struct Active {
     key: Key,
     token: Token,
+    posted: Instant,
     phase: AtomicU8,
     bytes: AtomicU64,
     /// Announced bytes; [`UNKNOWN`] until known.
@@ -34,6 +37,11 @@ pub struct Progress {
 }
 
 impl Active {
+    /// How long ago its job was claimed, by a clock that nobody sets.
+    pub fn age(&self) -> Duration {
+        self.posted.elapsed()
+    }
+
     pub fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::SeqCst);
         self.stale.store(true, Ordering::SeqCst);
@@ -100,6 +108,7 @@ impl Board {
         let active = Arc::new(Active {
             key: claim.job().key,
             token: claim.token(),
+            posted: Instant::now(),
             phase: AtomicU8::new(Phase::Processing as u8),
             bytes: AtomicU64::new(0),
             total: AtomicU64::new(UNKNOWN),

@@ -13,6 +13,7 @@ use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
 use crate::domain::retry::Next;
 use crate::domain::source_headers::SourceHeaders;
+use crate::domain::time::Timestamp;
 use crate::door::sealed_headers;
 use crate::fetch::{FetchError, Source, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
@@ -45,7 +46,7 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
-    let written = write_down(worker, claim, end, &mut held).await;
+    let written = write_down(worker, claim, end, active, &mut held).await;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match written {
         Ok(Finish::Recorded) => {
@@ -68,7 +69,7 @@ async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) 
         let message = "The transfer of this source stopped its worker too often.";
         return End::Fault(JobFault::new(FaultClass::Internal, message), Retry::Never);
     }
-    let left = job.deadline.since(worker.clock.now());
+    let left = job.deadline.since(now_of(worker, job, active));
     let late = || {
         let message = "The job's deadline passed before the source was stored.";
         End::Fault(JobFault::new(FaultClass::Stalled, message), Retry::Never)
@@ -263,16 +264,24 @@ async fn publish(
     Ok(object)
 }
 
+/// The time by which an attempt goes: the store's, as it was at the claim, carried on by the
+/// monotonic clock. The node's wall clock may be set at any moment, and need not be the one by
+/// which the job's deadline was made.
+fn now_of(worker: &Worker, job: &Job, active: &Active) -> Timestamp {
+    job.claimed.map_or_else(|| worker.clock.now(), |claimed| claimed + active.age())
+}
+
 /// Writes the end of a claim into the store, fenced by its token. What the next attempt shall find
 /// lies ready before it can begin; what nobody needs any more goes after the job has ended.
 async fn write_down(
     worker: &Worker,
     claim: Claim,
     end: End,
+    active: &Active,
     held: &mut Held,
 ) -> StoreResult<Finish> {
-    let now = worker.clock.now();
     let job = claim.job().clone();
+    let now = now_of(worker, &job, active);
     match end {
         End::Lost => {
             held.leave(&job).await;
@@ -299,7 +308,7 @@ async fn write_down(
         End::Fault(fault, Retry::AnotherUrl) if now < job.deadline => {
             match held.leave(&job).await {
                 // There is nothing that another URL could go on with.
-                0 => give_up(worker, claim, fault, held).await,
+                0 => give_up(worker, claim, fault, now, held).await,
                 kept => {
                     let finish = worker.store.job_halt(claim, fault, kept, now).await?;
                     tracing::info!(job = job.key.0, kept, "awaits another URL");
@@ -318,7 +327,7 @@ async fn write_down(
                     worker.metrics.retries.inc();
                     Ok(finish)
                 }
-                Next::GiveUp => give_up(worker, claim, fault, held).await,
+                Next::GiveUp => give_up(worker, claim, fault, now, held).await,
             }
         }
     }
@@ -329,13 +338,14 @@ async fn give_up(
     worker: &Worker,
     claim: Claim,
     fault: JobFault,
+    now: Timestamp,
     held: &mut Held,
 ) -> StoreResult<Finish> {
     let job = claim.job().clone();
     let code = fault.class.code();
     let outcome = Outcome::Failure(fault);
     held.drop_bytes(&job).await;
-    let finish = worker.store.job_finish(claim, outcome, worker.clock.now()).await?;
+    let finish = worker.store.job_finish(claim, outcome, now).await?;
     if finish == Finish::Recorded {
         held.forget(worker, &job).await;
         count(worker, code);
