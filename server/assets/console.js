@@ -1,18 +1,19 @@
 // Keeps a page of the console true. The server sends the parts that changed; a part is put in the
-// place of the old one, and what the reader had there stays: focus, chosen boxes, open details,
-// places of scroll boxes. Without this script a reload shows the same.
+// place of the old one, and what the reader had there stays: focus, chosen boxes, typed texts, open
+// details, places of scroll boxes. Without this script a reload shows the same.
 
-import { copy, showScripted } from './dom.js';
+import { copy, element, showScripted } from './dom.js';
 
 /** After a stream was refused, wait this long, in milliseconds. */
 const PAUSE = 10_000;
+/** What the server takes of a form, in bytes as they are sent. */
+const FORM_LIMIT = 1_048_576;
 
 const note = document.getElementById('live-note');
 
 /** Says how the page is kept, in the note of the page and to screen readers. */
 function say(state, text) {
   if (!note || note.textContent === text) return;
-  note.hidden = false;
   note.dataset.state = state;
   note.textContent = text;
 }
@@ -25,6 +26,9 @@ function stateOf(part) {
 /** What the reader did in a part. */
 function keep(part) {
   const boxes = new Set([...part.querySelectorAll('input:checked[id]')].map((box) => box.id));
+  const isTyped = (field) => field.value !== field.defaultValue;
+  const fields = part.querySelectorAll('input[id]:not([type="checkbox"], [type="hidden"]), textarea[id]');
+  const typed = new Map([...fields].filter(isTyped).map((field) => [field.id, field.value]));
   const open = new Set([...part.querySelectorAll('details[open][id]')].map((box) => box.id));
   const scrolls = [...part.querySelectorAll('.scroll')].map((box) => [box.scrollLeft, box.scrollTop]);
   const active = part.contains(document.activeElement) ? document.activeElement : null;
@@ -32,13 +36,17 @@ function keep(part) {
   for (let at = active; at && at !== part; at = at.parentElement) {
     path.unshift([...at.parentElement.children].indexOf(at));
   }
-  return { boxes, open, scrolls, active, path };
+  return { boxes, typed, open, scrolls, active, path };
 }
 
 function restore(part, kept) {
   for (const id of kept.boxes) {
     const box = document.getElementById(id);
     if (box) box.checked = true;
+  }
+  for (const [id, value] of kept.typed) {
+    const field = document.getElementById(id);
+    if (field) field.value = value;
   }
   for (const id of kept.open) document.getElementById(id)?.setAttribute('open', '');
   [...part.querySelectorAll('.scroll')].forEach((box, at) => {
@@ -116,6 +124,45 @@ function watch(address) {
   addEventListener('pagehide', stop);
   start();
 }
+
+/** Whether the server answers at all. */
+async function isThere() {
+  try {
+    await fetch('/livez', { cache: 'no-store', credentials: 'omit' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why a form is better not sent, or nothing. */
+async function whyNot(form) {
+  const size = new URLSearchParams(new FormData(form)).toString().length;
+  if (size > FORM_LIMIT) return `This is too long: a form may have 1 MiB, and it has ${(size / 1_048_576).toFixed(1)}.`;
+  return await isThere() ? '' : 'The server does not answer. Try again in a moment.';
+}
+
+// A form that goes to a server that is gone, or is too large for it, is answered by a page in which
+// nothing typed is left. So that is looked at first, and the form stays.
+let isSure = false;
+document.addEventListener('submit', async (event) => {
+  const { target: form, submitter } = event;
+  if (isSure || form.method !== 'post') return;
+  event.preventDefault();
+  if (form.dataset.asking) return;
+  form.dataset.asking = 'yes';
+  const problem = await whyNot(form);
+  delete form.dataset.asking;
+  form.querySelector('.unsent')?.remove();
+  if (problem) {
+    const text = `${problem} Nothing was sent, and what you typed is still here.`;
+    form.prepend(element('p', { class: 'notice warn unsent', role: 'alert' }, text));
+    return;
+  }
+  isSure = true;
+  form.requestSubmit(submitter);
+  isSure = false;
+});
 
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', async () => {

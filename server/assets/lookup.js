@@ -1,4 +1,4 @@
-// From a pasted error to its page in the error centre.
+// From a pasted error to its page in the error centre, and to the server's own record of the request.
 
 import { element, fill } from './dom.js';
 import { member } from './pretty.js';
@@ -11,12 +11,25 @@ export function codeOf(pasted) {
   return /^[A-Za-z][A-Za-z0-9.]*$/.test(text) ? text : '';
 }
 
+const ID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/i;
+
+/** The RequestId that a body names, or the one that a text has anywhere; or nothing. */
+export function requestOf(pasted) {
+  const text = pasted.trim();
+  return ID.exec(member(text, 'RequestId') ?? '')?.[0] ?? ID.exec(text)?.[0] ?? '';
+}
+
 function show(pasted) {
   const found = document.getElementById('found');
-  const code = codeOf(pasted);
-  if (pasted.trim() === '') fill(found);
-  else if (code === '') fill(found, 'There is no code in this text.');
-  else fill(found, 'Cause and fix: ', element('a', { href: `/errors/${encodeURIComponent(code)}` }, code));
+  const [code, id] = [codeOf(pasted), requestOf(pasted)];
+  const said = [];
+  if (code) said.push('Cause and fix: ', element('a', { href: `/errors/${encodeURIComponent(code)}` }, code), '. ');
+  if (id) {
+    said.push(element('a', { href: `/console/requests?id=${encodeURIComponent(id)}` }, 'The server’s record of this request'),
+      ', for the account whose key signed it.');
+  }
+  if (said.length === 0 && pasted.trim() !== '') said.push('There is no code and no RequestId in this text.');
+  fill(found, ...said);
 }
 
 if (typeof document !== 'undefined') {

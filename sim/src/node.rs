@@ -213,7 +213,6 @@ impl Node {
             Arc::new(Names(world.clone())),
             self.clock.clone(),
             Arc::new(wires),
-            shared.tasks.clone(),
         )
         .map_err(|error| error.to_string())?;
         let boot = self.boots.load(Ordering::Relaxed);

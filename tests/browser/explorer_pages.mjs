@@ -5,9 +5,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { signIn } from './console_steps.mjs';
 import { KEY, WITH_KEY, operations, send, shown, succeeded, typeKey } from './explorer.mjs';
 import {
-  DESKTOP, PHONE, answered, arrange, axe, closeBrowser, fitsItsWidth, pictures, screenshot, withPage,
+  DESKTOP, PHONE, answered, arrange, axe, closeBrowser, fitsItsWidth, pictures, screenshot, staysPut,
+  withPage,
 } from './lib.mjs';
 import { serve, stopAll } from './server.mjs';
 
@@ -15,11 +17,13 @@ let origin;
 before(async () => { ({ origin } = await serve(WITH_KEY)); });
 after(async () => { await closeBrowser(); await stopAll(); });
 
-test('axe finds nothing serious on any page, in both themes, on a desk and on a phone', async () => {
+test('axe finds nothing serious on any page, in both themes, on a desk and on a phone; nothing moves', async () => {
   await withPage({ origin, path: '/explorer' }, async (page) => {
+    await staysPut(page);
     await pictures(page, 'explorer');
     for (const path of [...await operations(page), '/errors', '/errors/SignatureDoesNotMatch']) {
       await page.goto(path);
+      await staysPut(page);
       for (const [theme, width] of [['light', DESKTOP], ['dark', PHONE]]) {
         await arrange(page, theme, width);
         await axe(page);
@@ -133,5 +137,19 @@ test('a pasted error leads to its cause and fix', async () => {
     await page.getByRole('heading', { name: 'What to do' }).waitFor();
     await fitsItsWidth(page);
     await axe(page);
+  });
+});
+
+test("a RequestId leads to the server's own record, after a sign-in", async () => {
+  await withPage({ origin, path: '/explorer/ListUrlUploadJobs', expected: [answered(400), answered(401)] }, async (page) => {
+    await typeKey(page, { ...KEY, secret: 'wrong' });
+    const { RequestId } = JSON.parse((await send(page)).body);
+    await page.goto('/explorer');
+    await page.getByLabel('or a RequestId').fill(RequestId);
+    await page.locator('#found').getByRole('link', { name: 'record of this request' }).click();
+    await signIn(page);
+    await page.getByRole('heading', { name: 'ListUrlUploadJobs' }).waitFor();
+    await page.getByRole('link', { name: 'SignatureDoesNotMatch' }).waitFor();
+    await pictures(page, 'console-request');
   });
 });

@@ -17,11 +17,12 @@ let origin;
 before(async () => { ({ origin } = await serve(WITH_KEY)); });
 after(async () => { await closeBrowser(); await stopAll(); });
 
-test('from a fresh start to a signed call in five steps, with the credentials as printed', async () => {
+test('from a fresh start to a signed call in five steps, with the address and the credentials as printed', async () => {
   const fresh = await serve();
   const [, id] = /AccessKeyId +(\S+)/.exec(fresh.log());
   const [, secret] = /AccessKeySecret +(\S+)/.exec(fresh.log());
-  await withPage({ origin: fresh.origin, path: '/explorer' }, async (page) => {
+  const [, address] = /API explorer +(\S+)/.exec(fresh.log());
+  await withPage({ origin: fresh.origin, path: address }, async (page) => {
     await page.getByRole('main').getByRole('link', { name: 'UploadMediaByURL' }).click();
     await page.getByLabel('AccessKey ID').fill(id);
     await page.getByLabel('AccessKey Secret').fill(secret);

@@ -162,10 +162,33 @@ export async function fitsItsWidth(page) {
     if (root.scrollWidth <= root.clientWidth) return [];
     const wide = [...document.body.querySelectorAll('*')]
       .filter((one) => one.getBoundingClientRect().right > root.clientWidth + 1)
+      // What is in a box that scrolls by itself may be wide.
+      .filter((one) => !one.parentElement.closest('.scroll, pre'))
       .map((one) => `${one.tagName.toLowerCase()}${one.id ? `#${one.id}` : ''}.${one.className}`);
     return [`${root.scrollWidth} > ${root.clientWidth}`, ...wide.slice(0, 8)];
   });
   assert.deepEqual(found, [], `no horizontal scroll at ${page.url()}`);
+}
+
+/**
+ * Fails if parts of the page have moved since it was opened without anybody having done anything:
+ * more than the 0.1 that is called good.
+ */
+export async function staysPut(page) {
+  const moved = await page.evaluate(() => new Promise((done) => {
+    const found = [];
+    new PerformanceObserver((list) => found.push(...list.getEntries()))
+      .observe({ type: 'layout-shift', buffered: true });
+    // Entries are delivered after a frame.
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(found
+      .filter((shift) => !shift.hadRecentInput)
+      .map((shift) => ({
+        value: shift.value,
+        what: shift.sources.map(({ node }) => `${node?.nodeName}#${node?.id ?? ''}.${node?.className ?? ''}`),
+      }))))));
+  }));
+  const sum = moved.reduce((all, { value }) => all + value, 0);
+  assert.ok(sum < 0.1, `${page.url()} moved by ${sum}: ${JSON.stringify(moved)}`);
 }
 
 /** Shows the page in a theme and at a width; on a phone it must not scroll sideways. */

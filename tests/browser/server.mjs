@@ -30,12 +30,13 @@ export async function stopAll() {
 export async function serve(env = {}) {
   const dir = mkdtempSync(path.join(process.env.SCRATCH || tmpdir(), 'haulage-browser-'));
   const outside = Object.entries(process.env).filter(([name]) => !name.startsWith('HAULAGE_'));
+  const data = env.HAULAGE_DATA_DIR ?? path.join(dir, 'data');
   const log = path.join(dir, 'stderr.log');
   const child = spawn(BINARY, ['serve'], {
     cwd: dir,
     env: {
       ...Object.fromEntries(outside),
-      HAULAGE_DATA_DIR: path.join(dir, 'data'),
+      HAULAGE_DATA_DIR: data,
       HAULAGE_LISTEN: '127.0.0.1:0',
       HAULAGE_EGRESS_ALLOW: '127.0.0.0/8',
       HAULAGE_MIN_FREE: '0',
@@ -60,6 +61,8 @@ export async function serve(env = {}) {
   });
   return {
     origin,
+    /** Its data directory, for a server that goes on with it. */
+    data,
     /** All that it wrote, for credentials that it shows once. */
     log: () => said + readFileSync(log, 'utf8'),
     /** Ends it at once; answers when it is gone. */

@@ -9,7 +9,7 @@ import * as signing from '../../server/assets/sign.js';
 import * as values from '../../server/assets/values.js';
 import { compare } from '../../server/assets/compare.js';
 import { member, pretty, prettyJson, prettyXml } from '../../server/assets/pretty.js';
-import { codeOf } from '../../server/assets/lookup.js';
+import { codeOf, requestOf } from '../../server/assets/lookup.js';
 import { matches } from '../../server/assets/search.js';
 import { TEXTS, urls } from './awkward.mjs';
 import { VECTORS, computed, expected, recorded } from './vectors.mjs';
@@ -155,6 +155,12 @@ function aPastedErrorNamesItsCode() {
   assert.equal(codeOf(' SignatureDoesNotMatch\n'), 'SignatureDoesNotMatch');
   assert.equal(codeOf('ServerException Code: InvalidVideo.NotFound, x'), 'InvalidVideo.NotFound');
   assert.equal(codeOf('two words'), '');
+  const id = '25818875-5F78-4A13-BEF6-D7393642CA58';
+  assert.equal(requestOf(`{"RequestId":"${id}","Message":"0193d395-194a-83ad-6ee2-ef27a5b50000"}`), id);
+  assert.equal(requestOf(`<Error><RequestId>${id}</RequestId></Error>`), id);
+  assert.equal(requestOf(` ${id.toLowerCase()}\n`), id.toLowerCase());
+  assert.equal(requestOf(`RequestId : ${id}, x`), id);
+  assert.equal(requestOf('0193d395194a83ad6ee2ef27a5b50000'), '');
 }
 
 /** Relative luminance and contrast as WCAG 2.2 defines them. */
@@ -168,14 +174,17 @@ function contrast(one, other) {
 }
 
 function bothThemesHaveTheContrastOfAA() {
-  const css = readFileSync(new URL('../../server/assets/explorer.css', import.meta.url), 'utf8');
+  const css = readFileSync(new URL('../../server/assets/base.css', import.meta.url), 'utf8');
   const tokens = (text) => Object.fromEntries([...text.matchAll(/--([a-z-]+): (#[0-9a-f]{6});/g)].map(([, n, v]) => [n, v]));
   const [first, second] = css.split('@media (prefers-color-scheme: dark)');
   for (const theme of [tokens(first), { ...tokens(first), ...tokens(second) }]) {
     for (const ink of ['ink', 'soft', 'accent', 'good', 'bad', 'ours']) {
-      for (const paper of ['paper', 'well']) {
+      for (const paper of ['paper', 'well', 'sheet']) {
         assert.ok(contrast(theme[ink], theme[paper]) >= 4.5, `${ink} ${theme[ink]} on ${paper} ${theme[paper]}`);
       }
+    }
+    for (const [ink, tint] of [['good', 'good'], ['bad', 'bad'], ['warn', 'warn'], ['busy', 'busy'], ['soft', 'calm'], ['accent', 'busy']]) {
+      assert.ok(contrast(theme[ink], theme[`${tint}-tint`]) >= 4.5, `${ink} on ${tint}-tint`);
     }
     assert.ok(contrast(theme['on-accent'], theme.accent) >= 4.5);
     assert.ok(contrast(theme['on-mark'], theme.mark) >= 4.5);

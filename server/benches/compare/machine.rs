@@ -14,10 +14,19 @@ pub fn describe() {
         model.trim_start_matches([':', '\t']),
         kernel.trim()
     );
+    println!("commit    {}", commit());
     println!(
         "settings  synchronous=FULL, WAL, nonces checked and durable, limits lifted, log=warn"
     );
     println!("fsync     {:.0} appends of 4 KiB a second, one after the other", fsyncs_per_second());
+}
+
+/// What was measured; `+` where the sources are not those of the commit.
+fn commit() -> String {
+    let git =
+        std::process::Command::new("git").args(["describe", "--always", "--dirty=+"]).output();
+    let text = git.ok().filter(|done| done.status.success()).map(|done| done.stdout);
+    text.map_or("unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 /// Appends of 4 KiB, each made durable before the next.

@@ -1,21 +1,25 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [enqueue] [lists] [pull] [slow]` (all by default). Every figure is
-//! the median of [`ROUNDS`] rounds in which the sides take turns; the ratio is what to quote. The
-//! load generator shares the cores with what it measures. Traffic stays on loopback.
+//! `cargo bench --bench compare -- [api] [console] [enqueue] [lists] [pull] [small] [slow]` (all by
+//! default). Figures beside peers are the median of [`ROUNDS`] rounds in which the sides take turns;
+//! the ratio is what to quote. The load generator shares the cores with what it measures. Traffic
+//! stays on loopback.
 
 #![expect(unreachable_pub, reason = "a bench has no outside")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time and dials loopback")]
 
 mod api;
+mod console;
 mod load;
 mod machine;
 mod origin;
 mod pages;
+mod peers;
 mod pull;
 mod server;
 mod slow;
+mod small;
 
 /// Counted rounds of every measurement.
 pub const ROUNDS: usize = 5;
@@ -37,6 +41,9 @@ fn main() {
         if wanted("api") {
             api::cancel().await;
         }
+        if wanted("console") {
+            console::pages().await;
+        }
         if wanted("enqueue") {
             api::enqueue().await;
         }
@@ -45,6 +52,9 @@ fn main() {
         }
         if wanted("pull") {
             pull::large().await;
+        }
+        if wanted("small") {
+            small::many().await;
         }
         if wanted("slow") {
             slow::many().await;

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A real MP4; readers skip the `free` box that pads it.
-const SAMPLE: &[u8] = include_bytes!("../../tests/media/sample.mp4");
+/// A real MP4 of 12 KiB; readers skip the `free` box that pads it.
+const SAMPLE: &[u8] = include_bytes!("../../tests/media/hevc.mp4");
 
 #[derive(Debug)]
 pub struct Origin {
@@ -59,18 +59,25 @@ fn head(length: usize) -> String {
 /// Serves the sample padded to `bytes`, from memory.
 pub fn serve(bytes: usize) {
     let filler = u32::try_from(bytes - SAMPLE.len()).unwrap();
+    let mut front = head(bytes).into_bytes();
+    front.extend_from_slice(SAMPLE);
+    front.extend_from_slice(&filler.to_be_bytes());
+    front.extend_from_slice(b"free");
     let piece = vec![0u8; 1 << 20];
+    let mut left = bytes - SAMPLE.len() - 8;
+    // A small file is one write, so that the origin is not what is measured.
+    if left <= piece.len() {
+        front.extend_from_slice(&piece[..std::mem::take(&mut left)]);
+    }
     for stream in listen().incoming() {
         let mut stream = stream.unwrap();
-        let piece = piece.clone();
+        let (front, piece) = (front.clone(), piece.clone());
         std::thread::Builder::new()
+            .stack_size(128 << 10)
             .spawn(move || {
                 while read_head(&mut stream) {
-                    let mut sent = stream.write_all(head(bytes).as_bytes());
-                    sent = sent.and_then(|()| stream.write_all(SAMPLE));
-                    sent = sent.and_then(|()| stream.write_all(&filler.to_be_bytes()));
-                    sent = sent.and_then(|()| stream.write_all(b"free"));
-                    let mut left = bytes - SAMPLE.len() - 8;
+                    let mut sent = stream.write_all(&front);
+                    let mut left = left;
                     while left > 0 && sent.is_ok() {
                         let n = left.min(piece.len());
                         sent = stream.write_all(&piece[..n]);
@@ -85,20 +92,22 @@ pub fn serve(bytes: usize) {
     }
 }
 
-/// Serves the sample at about 2 KiB a second on every connection, from one thread.
+/// Announces a megabyte and serves about 2 KiB a second of it on every connection, from one thread.
 pub fn drip() {
+    const BYTES: usize = 1 << 20;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());
+        let filler = [0u8; 1_024];
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
-                let mut buffer = [0u8; 4096];
+                let mut buffer = [0u8; 1_024];
                 let _ = stream.read(&mut buffer).await;
-                let _ = stream.write_all(head(SAMPLE.len()).as_bytes()).await;
-                for piece in SAMPLE.chunks(1024) {
+                let _ = stream.write_all(head(BYTES).as_bytes()).await;
+                for piece in SAMPLE.chunks(1_024).chain(std::iter::repeat(&filler[..])) {
                     if stream.write_all(piece).await.is_err() {
                         return;
                     }

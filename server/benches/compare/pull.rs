@@ -1,53 +1,54 @@
-//! One large pull beside curl.
+//! One large pull beside curl and aria2.
 
-use std::process::{Command, Stdio};
-use std::time::Instant;
-
+use crate::ROUNDS;
 use crate::origin::Origin;
+use crate::peers::{Cost, Side, compare};
 use crate::server::Server;
-use crate::{ROUNDS, machine, median};
 
 const BYTES: usize = 1 << 30;
-const GIB: f64 = (1u64 << 30) as f64;
 
-/// Haulage hashes (SHA-256 and CRC-64), syncs, probes and commits; curl writes and is done.
+/// Haulage hashes, syncs, probes and commits; the peers write and are done.
 pub async fn large() {
     let origin = Origin::start(&["--origin", &BYTES.to_string()]);
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), &[]);
-    println!("\none pull of 1 GiB from memory on loopback, median of {ROUNDS} rounds in turns");
-    let (mut ours, mut peer) = ((vec![], vec![]), (vec![], vec![]));
+    let server = |name: &str, sha256_max: &str| {
+        Server::start(&dir.path().join(name), &[("HAULAGE_SHA256_MAX", sha256_max)])
+    };
+    let servers = [server("crc", "0"), server("sha", "1TiB")];
+    println!("\none pull of 1 GiB from memory on loopback, {ROUNDS} rounds in turns");
+    let mut sides = vec![
+        Side::new("haulage (CRC-64, fsync, probe, commit)"),
+        Side::new("haulage (SHA-256 too)"),
+        Side::new("curl -o (no fsync)"),
+        Side::new("aria2c -x1 (no fsync)"),
+    ];
     for round in 0..ROUNDS {
         let url = format!("http://{}/{round}.mp4", origin.address);
-        let (cpu, started) = (machine::cpu_seconds(server.pid()), Instant::now());
-        let id = server.submit(&url);
-        server.wait_success(&id);
-        ours.0.push(BYTES as f64 / 1e6 / started.elapsed().as_secs_f64());
-        ours.1.push((machine::cpu_seconds(server.pid()) - cpu) / (BYTES as f64 / GIB));
-
-        let (cpu, started) = (machine::cpu_seconds_of_children(), Instant::now());
-        let out = dir.path().join("curl.out");
-        let curl = Command::new("curl")
-            .args(["-sS", "--noproxy", "*", "-o"])
-            .arg(&out)
-            .arg(&url)
-            .stdout(Stdio::null())
-            .status();
-        match curl {
-            Ok(status) if status.success() => {
-                peer.0.push(BYTES as f64 / 1e6 / started.elapsed().as_secs_f64());
-                let cpu = machine::cpu_seconds_of_children() - cpu;
-                peer.1.push(cpu / (BYTES as f64 / GIB));
+        // A new directory each round: a name that was just deleted is slow to make again.
+        let out = dir.path().join(format!("peers-{round}"));
+        std::fs::create_dir(&out).unwrap();
+        for turn in 0..sides.len() {
+            // Nobody is always first.
+            match (turn + round) % sides.len() {
+                ours @ (0 | 1) => {
+                    let server = &servers[ours];
+                    let cost = Cost::of(server.pid(), || server.wait_success(&server.submit(&url)));
+                    sides[ours].costs.push(cost);
+                }
+                2 => {
+                    let file = out.join("curl").display().to_string();
+                    let arguments = ["-sS", "--noproxy", "*", "-o", &file, &url];
+                    sides[2].run("curl", &arguments.map(str::to_owned));
+                    let _ = std::fs::remove_file(file);
+                }
+                _ => {
+                    let dir = format!("--dir={}", out.display());
+                    let arguments = ["-q", "-x1", "--file-allocation=none", &dir, &url];
+                    sides[3].run("aria2c", &arguments.map(str::to_owned));
+                    let _ = std::fs::remove_file(out.join(format!("{round}.mp4")));
+                }
             }
-            _ => println!("  curl did not run"),
         }
-        let _ = std::fs::remove_file(&out);
     }
-    let (mb, cpu) = (median(ours.0), median(ours.1));
-    let (curl_mb, curl_cpu) = (median(peer.0), median(peer.1));
-    println!("  haulage (hashed, fsynced, probed, committed): {mb:.0} MB/s, {cpu:.2} CPU s/GiB");
-    println!(
-        "  curl -o (no fsync):                           {curl_mb:.0} MB/s, {curl_cpu:.2} CPU s/GiB"
-    );
-    println!("  ratio: {:.2} x the speed, {:.2} x the CPU", mb / curl_mb, cpu / curl_cpu);
+    compare(&sides, 1.0, "GiB", 2);
 }

@@ -96,6 +96,17 @@ impl Server {
         }
     }
 
+    /// The page of metrics.
+    pub fn metrics(&self) -> String {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(self.address).unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
     /// Submits one URL and returns its job's id.
     pub fn submit(&self, url: &str) -> String {
         let reply = self.call("UploadMediaByURL", &[("UploadURLs", url)]);

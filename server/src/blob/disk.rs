@@ -101,6 +101,8 @@ pub(super) mod tracing_for_tests {
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
 
+    use tokio::sync::Notify;
+
     use rustix::io::Errno;
 
     /// What was done, in order, and what shall fail.
@@ -111,12 +113,48 @@ pub(super) mod tracing_for_tests {
     struct Steps {
         done: Vec<(&'static str, PathBuf)>,
         failing: Option<(&'static str, Errno)>,
+        held: Option<(&'static str, Held)>,
+    }
+
+    /// A step that waits for the test.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Held {
+        met: Arc<Notify>,
+        gate: Arc<Mutex<Option<std::sync::mpsc::Receiver<()>>>>,
+        key: std::sync::mpsc::Sender<()>,
+    }
+
+    impl Held {
+        /// Ready when a thread waits at the step.
+        pub(crate) async fn met(&self) {
+            self.met.notified().await;
+        }
+
+        /// Lets the thread go on, and all after it.
+        pub(crate) fn let_go(&self) {
+            self.key.send(()).unwrap();
+        }
+
+        fn wait(&self) {
+            let gate = self.gate.lock().unwrap().take();
+            if let Some(gate) = gate {
+                self.met.notify_one();
+                gate.recv().unwrap();
+            }
+        }
     }
 
     impl Trace {
         pub(super) fn note(&self, step: &'static str, path: &Path) -> io::Result<()> {
             let mut inner = self.0.lock().unwrap();
             inner.done.push((step, path.to_owned()));
+            if let Some((held, at)) = inner.held.clone()
+                && held == step
+            {
+                drop(inner);
+                at.wait();
+                inner = self.0.lock().unwrap();
+            }
             match inner.failing {
                 Some((failing, errno)) if failing == step => Err(errno.into()),
                 _ => Ok(()),
@@ -126,6 +164,15 @@ pub(super) mod tracing_for_tests {
         /// Makes every later `step` fail.
         pub(crate) fn fail(&self, step: &'static str, errno: Errno) {
             self.0.lock().unwrap().failing = Some((step, errno));
+        }
+
+        /// Makes the next `step` wait.
+        pub(crate) fn hold(&self, step: &'static str) -> Held {
+            let (key, gate) = std::sync::mpsc::channel();
+            let gate = Arc::new(Mutex::new(Some(gate)));
+            let held = Held { met: Arc::default(), gate, key };
+            self.0.lock().unwrap().held = Some((step, held.clone()));
+            held
         }
 
         /// The steps since the last call, with paths below `root`.

@@ -19,11 +19,13 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use sha2::{Digest, Sha256};
 
+use super::digests::Running;
 use super::disk::{self, Disk};
 use super::spool::{Staged, blocking};
+use super::together::Together;
 use super::{BlobError, Blobs, ByteStream, CHUNK_BYTES, ObjectReader, ReadRange, parse_object_key};
+use crate::domain::digest::Algorithm;
 use crate::domain::time::Timestamp;
 
 /// Copies from another file system wait here; emptied at the start. No key begins with a dot.
@@ -41,6 +43,7 @@ pub struct LocalBlobs(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     disk: Disk,
+    together: Together,
     /// Directories that this process has seen durable in their parents.
     durable: Mutex<HashSet<PathBuf>>,
 }
@@ -54,6 +57,7 @@ impl LocalBlobs {
         let inner = Arc::new(Inner {
             root: dir,
             disk: Disk::default(),
+            together: Together::default(),
             durable: Mutex::new(HashSet::new()),
         });
         let opened = Arc::clone(&inner);
@@ -88,6 +92,7 @@ enum Published {
 }
 
 impl Inner {
+    /// Moves the file to its place. The names in its directory are still to be synced.
     fn publish(&self, staged: &Staged, target: &Path) -> io::Result<Published> {
         // Two levels of directories lie between the root and an object (see `object_key`).
         let directory = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -111,11 +116,6 @@ impl Inner {
                 return Ok(Published::Occupied { same });
             }
             Err(e) => return Err(e),
-        }
-        if let Err(e) = self.disk.sync_directory(directory) {
-            // Visible but perhaps not durable is neither of the two outcomes we promise.
-            drop(fs::remove_file(target));
-            return Err(e);
         }
         Ok(Published::Moved)
     }
@@ -168,23 +168,29 @@ fn is_same(path: &Path, staged: &Staged) -> io::Result<bool> {
     if file.metadata()?.len() != staged.size() {
         return Ok(false);
     }
-    let mut sha256 = Sha256::new();
+    let mut found = Running::new();
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hex::encode(sha256.finalize()) == staged.sha256()),
-            read => sha256.update(&buffer[..read]),
+            0 => break,
+            read => found.update(&buffer[..read]),
         }
     }
+    let found = found.finish();
+    // All that is known of the staged bytes; CRC-64 always is.
+    Ok(Algorithm::ALL.into_iter().all(|algorithm| {
+        let (theirs, ours) = (found.get(algorithm), staged.digest(algorithm));
+        ours.is_none() || theirs.is_none() || theirs == ours
+    }))
 }
 
 #[async_trait]
 impl Blobs for LocalBlobs {
     async fn publish(&self, staged: Staged, object_key: &str) -> Result<(), BlobError> {
         let target = self.path(object_key)?;
-        let inner = Arc::clone(&self.0);
+        let (inner, place) = (Arc::clone(&self.0), target.clone());
         let published = blocking("publish an object", move || {
-            let published = inner.publish(&staged, &target)?;
+            let published = inner.publish(&staged, &place)?;
             if matches!(published, Published::Moved) {
                 staged.give_away();
             }
@@ -192,7 +198,16 @@ impl Blobs for LocalBlobs {
         })
         .await?;
         match published {
-            Published::Moved | Published::Occupied { same: true } => Ok(()),
+            Published::Moved => {
+                let directory = target.parent().unwrap_or(&self.0.root);
+                let synced = self.0.together.sync(&self.0.disk, directory).await;
+                if synced.is_err() {
+                    // Visible but perhaps not durable is neither of the two outcomes we promise.
+                    drop(blocking("take an object back", move || fs::remove_file(target)).await);
+                }
+                synced
+            }
+            Published::Occupied { same: true } => Ok(()),
             Published::Occupied { same: false } => Err(BlobError::Taken(object_key.to_owned())),
         }
     }

@@ -22,6 +22,7 @@ mod digests;
 mod disk;
 pub mod local;
 pub mod spool;
+mod together;
 
 pub use local::LocalBlobs;
 pub use spool::{Mark, Partial, Spool, Staged, StagedWriter, Tally, staged_name};

@@ -9,8 +9,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::BlobError;
@@ -37,12 +39,17 @@ const FRESH: &str = ".mark-new";
 /// Published files keep this mode: the owner may write, the group may read.
 const FILE_MODE: u32 = 0o640;
 
+/// Whole files that are synced at once. A disk takes several times as many syncs side by side as one
+/// after the other, but no more from more threads than this (performance.md §2).
+const SYNCS: usize = 16;
+
 /// The directory of staged files.
 #[derive(Clone, Debug)]
 pub struct Spool {
     directory: PathBuf,
     disk: Disk,
     aside: Aside,
+    syncs: Arc<Semaphore>,
 }
 
 /// Where file calls run that take their time.
@@ -72,7 +79,8 @@ impl Spool {
     }
 
     async fn open_with(dir: PathBuf, aside: Aside) -> Result<Self, BlobError> {
-        let spool = Self { directory: dir, disk: Disk::default(), aside };
+        let syncs = Arc::new(Semaphore::new(SYNCS));
+        let spool = Self { directory: dir, disk: Disk::default(), aside, syncs };
         let opened = spool.clone();
         let make = move || opened.disk.make_directories(&opened.directory);
         aside.run("open the staging directory", make).await?;
@@ -205,25 +213,29 @@ impl Drop for Lodging {
 
 /// What is known of the bytes received so far.
 struct Received {
-    head: Vec<u8>,
+    /// `None` once somebody has looked at it.
+    head: Option<Vec<u8>>,
     written: u64,
     digests: Running,
 }
 
 impl Received {
     fn new(digests: Running) -> Self {
-        Self { head: Vec::new(), written: 0, digests }
+        Self { head: Some(Vec::new()), written: 0, digests }
     }
 
     fn absorb(&mut self, bytes: &[u8]) {
-        let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(&bytes[..wanted]);
+        if let Some(head) = &mut self.head {
+            let wanted = HEAD_BYTES.saturating_sub(head.len()).min(bytes.len());
+            head.extend_from_slice(&bytes[..wanted]);
+        }
         self.digests.update(bytes);
         self.written += bytes.len() as u64;
     }
 
     fn mark(&self, version: Version, tally: Tally) -> Mark {
-        Mark { offset: self.written, sha256: self.digests.sha256_with(b""), version, tally }
+        let (sha256, crc64) = (self.digests.sha256_with(b""), self.digests.crc64_with(b""));
+        Mark { offset: self.written, sha256, crc64: Some(crc64), version, tally }
     }
 }
 
@@ -231,6 +243,7 @@ impl Received {
 pub struct StagedWriter {
     lodging: Lodging,
     disk: Disk,
+    syncs: Arc<Semaphore>,
     received: Received,
     /// A write or a sync has failed: nothing of the file can be trusted.
     failed: bool,
@@ -241,18 +254,15 @@ pub struct StagedWriter {
 
 impl StagedWriter {
     fn new(lodging: Lodging, spool: &Spool, received: Received) -> Self {
-        let disk = spool.disk.clone();
-        Self { lodging, disk, received, failed: false, noted: None, under_way: None }
+        let (disk, syncs) = (spool.disk.clone(), Arc::clone(&spool.syncs));
+        Self { lodging, disk, syncs, received, failed: false, noted: None, under_way: None }
     }
 
-    /// Carries more digests on than SHA-256 and CRC-64. To be called before the first byte: once
-    /// there are bytes, a digest that begins now would be wrong, and is left out. A writer that
-    /// [`Spool::take_up`] gave carries all of them on.
-    pub fn also(&mut self, algorithms: impl IntoIterator<Item = Algorithm>) {
-        if self.received.written == 0 {
-            let digests = &mut self.received.digests;
-            algorithms.into_iter().for_each(|algorithm| digests.add(algorithm));
-        }
+    /// Carries on the digests `asked` for, CRC-64, and SHA-256 while there are at most `sha256_max`
+    /// bytes; no other. A new writer has SHA-256 and CRC-64, one that [`Spool::take_up`] gave has
+    /// all of them; once there are bytes none begins, because it would be wrong.
+    pub fn carry(&mut self, asked: &[Algorithm], sha256_max: u64) {
+        self.received.digests.carry(asked, sha256_max);
     }
 
     /// Appends bytes and carries the digests on.
@@ -285,9 +295,10 @@ impl StagedWriter {
         self.received.written
     }
 
-    /// The first bytes, at most [`HEAD_BYTES`].
-    pub fn head(&self) -> &[u8] {
-        &self.received.head
+    /// The first bytes, at most [`HEAD_BYTES`], for one look: a transfer that lasts does not hold
+    /// them.
+    pub fn take_head(&mut self) -> Vec<u8> {
+        self.received.head.take().unwrap_or_default()
     }
 
     /// Begins a checkpoint of what was written until now, beside the executor; the transfer goes on
@@ -401,9 +412,12 @@ impl StagedWriter {
             self.received.mark(Version { total: Some(written), ..version }, tally)
         });
         self.lodging.kept = false;
-        let Self { mut lodging, disk, received, failed, .. } = self;
+        let Self { mut lodging, disk, syncs, received, failed, .. } = self;
+        // Held by the work itself, which goes on when nobody waits for it any more.
+        let place = syncs.acquire_owned().await.ok();
         let aside = lodging.aside;
         let work = move || {
+            let _place = place;
             let Some(file) = lodging.file.as_ref().filter(|_| !failed) else {
                 return Err(io::Error::other("a write to it failed"));
             };
@@ -449,9 +463,9 @@ impl Staged {
         self.size
     }
 
-    /// SHA-256, lower-case hex.
-    pub fn sha256(&self) -> String {
-        hex::encode(self.digests.sha256)
+    /// SHA-256, lower-case hex, where it was computed.
+    pub fn sha256(&self) -> Option<String> {
+        self.digests.sha256.map(hex::encode)
     }
 
     /// CRC-64/XZ, the one that OSS computes.
@@ -464,7 +478,7 @@ impl Staged {
         self.digests.md5.map(hex::encode)
     }
 
-    /// One of the digests; `None` when it was not asked for (see [`StagedWriter::also`]).
+    /// One of the digests; `None` when it was not asked for (see [`StagedWriter::carry`]).
     pub fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
         self.digests.get(algorithm)
     }

@@ -73,7 +73,9 @@ async fn serve(loaded: Loaded) -> Outcome {
     if let Some(key) = node.first_key() {
         show_first_key(screen, key, &credentials);
     }
-    print_line(&format!("haulage ready on {}", node.base_url()));
+    let base = node.base_url();
+    screen.say(format!("Console       {base}/console\nAPI explorer  {base}/explorer"));
+    print_line(&format!("haulage ready on {base}"));
     until_stopped(node, &mut signals, screen).await;
     Ok(())
 }

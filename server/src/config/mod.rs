@@ -88,6 +88,8 @@ pub struct Config {
     pub min_free: u64,
     /// When MD5 is computed.
     pub md5: Md5Rule,
+    /// Bytes of the largest file whose SHA-256 is computed unasked; 0 = of none.
+    pub sha256_max: u64,
     /// `ffprobe` program; looked up in PATH when `None`.
     pub ffprobe: Option<PathBuf>,
     /// Concurrent connections the API accepts.
@@ -144,6 +146,7 @@ impl Default for Config {
             auth_timeout: Duration::from_secs(3_600),
             min_free: 64 * MIB,
             md5: Md5Rule::Asked,
+            sha256_max: 256 * MIB,
             ffprobe: None,
             connections: 4_096,
         }

@@ -176,7 +176,9 @@ settings! {
         max_bytes (max_bytes): size Open = "20GiB",
             "Largest source.";
         md5 (md5): md5_rule Open = "asked",
-            "Whether the MD5 of every file is computed and recorded (`always`), or only where the caller declared one or the origin announced one (`asked`). It costs about 1.6 CPU seconds per GiB; SHA-256 and CRC-64 are always computed.";
+            "Whether the MD5 of every file is computed and recorded (`always`), or only where the caller declared one or the origin announced one (`asked`). It costs about 1.6 CPU seconds per GiB; CRC-64 is always computed.";
+        sha256_max (sha256_max): size Open = "256MiB",
+            "Largest file whose SHA-256 is computed and recorded although neither the caller declared one nor the origin announced one; 0 = none. It costs about 0.6 CPU seconds per GiB.";
         ffprobe (ffprobe): optional_path Open = "",
             "The `ffprobe` program; looked up in PATH when not set. It is asked what the built-in readers cannot tell of a file.";
     }

@@ -11,6 +11,7 @@ use std::fmt;
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 
+use super::account::AccountId;
 use super::time::Timestamp;
 
 /// The key of a job and of the medium it makes: unique in the installation, increasing in time.
@@ -41,6 +42,8 @@ impl Key {
 enum Kind {
     Job,
     Media,
+    /// A place in the list of an account's jobs, or of everybody's.
+    Page(Option<AccountId>),
 }
 
 impl Kind {
@@ -48,6 +51,12 @@ impl Kind {
         match self {
             Self::Job => *b"job\0\0\0\0\0",
             Self::Media => *b"media\0\0\0",
+            Self::Page(None) => *b"page\0\0\0\0",
+            Self::Page(Some(account)) => {
+                let [_, _, rest @ ..] = account.0.to_be_bytes();
+                let [a, b, c, d, e, f] = rest;
+                [b'p', b'g', a, b, c, d, e, f]
+            }
         }
     }
 }
@@ -79,6 +88,18 @@ impl IdCodec {
     /// The key of a job id; `None` for any text that this installation never gave out as one.
     pub fn job_key(&self, id: &str) -> Option<Key> {
         self.decode(Kind::Job, id)
+    }
+
+    /// A token for the list of `account`'s jobs (`None`: everybody's) from `key` on. It is no job's
+    /// id and good for nobody else, so that whoever has another's job id cannot put it in the place
+    /// of a token and learn that it is one, or when it was given out.
+    pub fn page_token(&self, account: Option<AccountId>, key: Key) -> String {
+        self.encode(Kind::Page(account), key)
+    }
+
+    /// The key of a token for that account's list.
+    pub fn page_key(&self, account: Option<AccountId>, token: &str) -> Option<Key> {
+        self.decode(Kind::Page(account), token)
     }
 
     /// The key of a media id; `None` for any text that this installation never gave out as one.
@@ -133,6 +154,18 @@ mod tests {
         }
         assert_eq!(codec.job_key("341c92e6c18dc435ee312536850000aa"), None);
         assert_eq!(codec.job_key(""), None);
+    }
+
+    #[test]
+    fn a_page_token_is_good_for_its_own_list_alone() {
+        let codec = IdCodec::new([7; 16]);
+        let (key, mine, other) = (Key(9), Some(AccountId(1)), Some(AccountId(2)));
+        let token = codec.page_token(mine, key);
+        assert_eq!(codec.page_key(mine, &token), Some(key));
+        assert_eq!(codec.page_key(other, &token), None);
+        assert_eq!(codec.page_key(None, &token), None);
+        assert_eq!(codec.page_key(mine, &codec.job_id(key)), None);
+        assert_eq!(codec.job_key(&token), None);
     }
 
     #[test]

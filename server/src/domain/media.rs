@@ -46,8 +46,9 @@ pub struct StoredObject {
     pub object_key: String,
     /// Bytes.
     pub size: u64,
-    /// SHA-256, lower-case hex.
-    pub sha256: String,
+    /// SHA-256, lower-case hex, when the file was small enough or somebody needed it. An absent one
+    /// says nothing: it is not equal to another absent one.
+    pub sha256: Option<String>,
     /// CRC-64/XZ, as OSS computes it, decimal.
     pub crc64: u64,
     /// MD5, lower-case hex, when somebody needed it.

@@ -4,25 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
-    IF_RANGE, LOCATION, RANGE, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    LOCATION, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
-use hyper::rt::Executor;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::TokioTimer;
+use http_body_util::Empty;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::connect::{self, Connector, Network, Road, Used};
+use super::connect::{self, Connector, Network, Road};
+use super::exchange::{Body, Exchange, Get, Over};
 use super::guard::{Guard, Target};
 use super::host_slots::{HostSlots, Slot};
 use super::presigned;
@@ -35,24 +29,7 @@ use crate::domain::fault::{FaultClass, Retry};
 use crate::domain::source_headers::SourceHeaders;
 use crate::domain::source_url::SourceUrl;
 use crate::door::Clock;
-use crate::run::tasks::Tasks;
 
-/// Largest read buffer of a connection, in bytes. It begins at 8 KiB, grows while the origin fills
-/// it and shrinks again, so that only fast transfers have large ones.
-const READ_BUFFER: usize = 256 * 1024;
-/// Largest head of an answer, in bytes, and most header fields.
-const HEAD_LIMIT: usize = 32 * 1024;
-const HEADER_FIELDS: usize = 100;
-/// HTTP/2: bytes under way of one body and of all bodies on a connection, and the largest head. A
-/// transfer that is not read holds up no more than its window.
-const H2_STREAM_WINDOW: u32 = 2 << 20;
-const H2_CONNECTION_WINDOW: u32 = 16 << 20;
-const H2_HEAD_LIMIT: u32 = 32 * 1024;
-/// HTTP/2: a connection with bodies under way must answer a ping this often.
-const H2_PING: Duration = Duration::from_secs(20);
-/// How long an unused connection is kept, and how many to one host at most.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-const IDLE_PER_HOST: usize = 8;
 /// A chain of redirects may take this many times what one request may take.
 const CHAIN_FACTOR: u32 = 2;
 /// How much of a refusal's body is searched for the word "expired", and for how long.
@@ -67,7 +44,7 @@ pub struct Fetcher(Arc<Inner>);
 
 struct Inner {
     guard: Arc<Guard>,
-    http: Client<Connector, Empty<Bytes>>,
+    exchange: Exchange,
     slots: HostSlots,
     settings: FetchSettings,
     clock: Clock,
@@ -97,10 +74,10 @@ impl Fetcher {
         resolver: Arc<dyn Resolve>,
         clock: Clock,
     ) -> Result<Self, FetcherError> {
-        Self::on_road(settings, resolver, clock, Road::Straight, Tasks::new())
+        Self::on_road(settings, resolver, clock, Road::Straight)
     }
 
-    /// In a model of the network, whose connections are among `tasks`; all else is as it is.
+    /// In a model of the network; all else is as it is.
     ///
     /// # Errors
     /// When the extra roots cannot be read.
@@ -109,9 +86,8 @@ impl Fetcher {
         resolver: Arc<dyn Resolve>,
         clock: Clock,
         network: Arc<dyn Network>,
-        tasks: Tasks,
     ) -> Result<Self, FetcherError> {
-        Self::on_road(settings, resolver, clock, Road::Model(network), tasks)
+        Self::on_road(settings, resolver, clock, Road::Model(network))
     }
 
     pub(super) fn on_road(
@@ -119,7 +95,6 @@ impl Fetcher {
         resolver: Arc<dyn Resolve>,
         clock: Clock,
         road: Road,
-        tasks: Tasks,
     ) -> Result<Self, FetcherError> {
         let guard = Guard::new(settings.allow.clone(), settings.own_listeners.clone());
         let guard = Arc::new(guard);
@@ -131,8 +106,8 @@ impl Fetcher {
             road,
         };
         let slots = HostSlots::new(settings.per_host);
-        let http = http_client(connector, tasks);
-        Ok(Self(Arc::new(Inner { guard, http, slots, settings, clock })))
+        let exchange = Exchange::new(connector, settings.header_timeout, settings.per_host);
+        Ok(Self(Arc::new(Inner { guard, exchange, slots, settings, clock })))
     }
 
     /// The firewall in force, for checks before a job is accepted.
@@ -140,9 +115,10 @@ impl Fetcher {
         &self.0.guard
     }
 
-    /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own origin), follows redirects (each guarded anew), and
-    /// returns once the head of an answer with a usable body is there. Waits for a place at the
-    /// host first; the place is held until the [`Source`] is dropped.
+    /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own
+    /// origin alone), follows redirects (each guarded anew), and returns once the head of an answer
+    /// with a usable body is there. Waits for a place at the host first; the place is held until
+    /// the [`Source`] is dropped.
     ///
     /// With [`Wanted::from`] it asks for the rest, on condition that the version is the same. An
     /// answer that does not continue what is here begins at byte 0, if need be by asking once more
@@ -190,7 +166,6 @@ impl Inner {
             let slot = self.slots.acquire(target.host()).await;
             let began = Instant::now();
             let response = self.answer(&target, &confided, from).await?;
-            check_head(&response)?;
             match verdict::answer(response.status(), from.is_some()) {
                 Meaning::Body => {
                     let (head, body) = response.into_parts();
@@ -241,7 +216,7 @@ impl Inner {
     /// A 206: the rest that was asked for, or something that is not to be trusted.
     fn rest(
         &self,
-        response: Response<Incoming>,
+        response: Response<Body>,
         slot: Slot,
         place: &str,
         from: Option<&Resume>,
@@ -269,58 +244,15 @@ impl Inner {
         target: &Target,
         confided: &HeaderMap,
         from: Option<&Resume>,
-    ) -> Result<Response<Incoming>, FetchError> {
-        match self.try_answer(target, confided, from).await {
-            Err(Unanswered { retry_at_once: true, .. }) => {
-                self.try_answer(target, confided, from).await
-            }
+    ) -> Result<Response<Body>, FetchError> {
+        let ask = |over| -> Result<_, FetchError> {
+            Ok(self.exchange.ask(target, request(target, confided, from)?, over))
+        };
+        match ask(Over::Any)?.await {
+            Err(unanswered) if unanswered.stale => ask(Over::Fresh)?.await,
             other => other,
         }
-        .map_err(|unanswered| unanswered.error)
-    }
-
-    async fn try_answer(
-        &self,
-        target: &Target,
-        confided: &HeaderMap,
-        from: Option<&Resume>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let mut request = request(target, confided, from)?;
-        let connection = capture_connection(&mut request);
-        // The header timer starts when there is a connection; until then the dialler's runs.
-        let patience = {
-            let mut connection = connection.clone();
-            async move {
-                drop(connection.wait_for_connection_metadata().await);
-                sleep(self.settings.header_timeout).await;
-            }
-        };
-        let answer = tokio::select! {
-            biased;
-            answer = self.http.request(request) => answer,
-            () = patience => {
-                let message = "The origin accepted the connection but did not answer in time.";
-                return Err(error(FaultClass::Stalled, Retry::Backoff, message).into());
-            }
-        };
-        let mut extras = http::Extensions::new();
-        if let Some(connected) = connection.connection_metadata().as_ref() {
-            connected.get_extras(&mut extras);
-            // Two framings at once: believe the one that RFC 9112 §6.3 says, trust no more.
-            if answer.as_ref().is_ok_and(|a| {
-                a.headers().contains_key(TRANSFER_ENCODING)
-                    && a.headers().contains_key(CONTENT_LENGTH)
-            }) {
-                connected.poison();
-            }
-        }
-        let used = extras.get::<Used>();
-        let used_before = used.is_some_and(Used::mark);
-        let greeting = used.map(Used::greeting).unwrap_or_default();
-        answer.map_err(|failure| Unanswered {
-            retry_at_once: used_before && verdict::may_be_stale(&failure),
-            error: verdict::no_answer(&failure, greeting),
-        })
+        .map_err(|unanswered| verdict::no_answer(&unanswered.why))
     }
 
     fn redirected(
@@ -348,18 +280,6 @@ impl Inner {
     }
 }
 
-/// No answer came.
-struct Unanswered {
-    error: FetchError,
-    retry_at_once: bool,
-}
-
-impl From<FetchError> for Unanswered {
-    fn from(error: FetchError) -> Self {
-        Self { error, retry_at_once: false }
-    }
-}
-
 /// The caller's headers as HTTP has them, marked as sensitive: their values are never printed.
 fn confided(headers: &SourceHeaders) -> Result<HeaderMap, FetchError> {
     let mut map = HeaderMap::new();
@@ -381,7 +301,7 @@ fn request(
     target: &Target,
     confided: &HeaderMap,
     from: Option<&Resume>,
-) -> Result<Request<Empty<Bytes>>, FetchError> {
+) -> Result<Get, FetchError> {
     let unusable = || {
         let message = "Not a usable source: the URL has characters that HTTP cannot carry.";
         error(FaultClass::Url, Retry::Never, message)
@@ -415,18 +335,6 @@ fn request(
     Ok(request)
 }
 
-/// The head is within its limit. The parser's own limit is its buffer, which is larger.
-fn check_head(response: &Response<Incoming>) -> Result<(), FetchError> {
-    let reason = response.extensions().get::<ReasonPhrase>();
-    let fields = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    let size = fields.sum::<usize>() + reason.map_or(0, |reason| reason.as_bytes().len());
-    if size > HEAD_LIMIT {
-        let message = "The head of the origin's answer is too large.";
-        return Err(error(FaultClass::Protocol, Retry::Never, message));
-    }
-    Ok(())
-}
-
 /// The bytes that come are the file's own: asked for as they are, never unpacked here, never
 /// stored packed (http_faults.md row 106).
 fn check_codings(headers: &HeaderMap) -> Result<(), FetchError> {
@@ -448,7 +356,7 @@ fn check_codings(headers: &HeaderMap) -> Result<(), FetchError> {
 
 /// Whether a refusal is about a link that has expired, as presigned links do. The body is only
 /// searched for the word; nothing of it is kept (lessons.md row 5).
-async fn says_expired(response: Response<Incoming>) -> bool {
+async fn says_expired(response: Response<Body>) -> bool {
     if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return false;
     }
@@ -456,12 +364,10 @@ async fn says_expired(response: Response<Incoming>) -> bool {
     let mut text = Vec::new();
     let read = async {
         while text.len() < REFUSAL_BYTES
-            && let Some(Ok(frame)) = body.frame().await
+            && let Ok(Some(piece)) = body.piece().await
         {
-            if let Ok(piece) = frame.into_data() {
-                let room = REFUSAL_BYTES - text.len();
-                text.extend_from_slice(&piece[..piece.len().min(room)]);
-            }
+            let room = REFUSAL_BYTES - text.len();
+            text.extend_from_slice(&piece[..piece.len().min(room)]);
         }
     };
     // What was read in time is searched.
@@ -494,34 +400,4 @@ fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
         config.alpn_protocols.push(connect::H2.to_vec());
     }
     Ok(config)
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the door: below it is the guard")]
-fn http_client(connector: Connector, tasks: Tasks) -> Client<Connector, Empty<Bytes>> {
-    Client::builder(Spawner(tasks))
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .http1_max_buf_size(READ_BUFFER)
-        .http1_max_headers(HEADER_FIELDS)
-        .timer(TokioTimer::new())
-        .http2_initial_stream_window_size(H2_STREAM_WINDOW)
-        .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
-        .http2_max_header_list_size(H2_HEAD_LIMIT)
-        .http2_keep_alive_interval(H2_PING)
-        .build(connector)
-}
-
-/// The client's connections run as tasks of ours.
-#[derive(Clone)]
-struct Spawner(Tasks);
-
-impl<F> Executor<F> for Spawner
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, connection: F) {
-        drop(self.0.spawn("fetch connection", connection));
-    }
 }

@@ -7,31 +7,28 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::future::{self, Future, Ready};
+use std::future::{self, Ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Uri;
-use http::uri::Scheme;
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tower::Service;
 
+use super::exchange::Origin;
 use super::guard::{Guard, Refusal};
 use super::resolve::{Resolve, ResolveError};
 
@@ -108,48 +105,40 @@ impl Road {
 }
 
 impl Connector {
-    async fn dial(self, uri: Uri) -> Result<Wire, DialError> {
+    /// Makes a connection to an origin.
+    pub(super) async fn dial(&self, origin: &Origin) -> Result<Wire, DialError> {
         let deadline = Instant::now() + self.timeout;
-        let https = uri.scheme() == Some(&Scheme::HTTPS);
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let host = uri.host().ok_or(DialError::Refused(Refusal::NoHost))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (host, port) = (origin.host.as_str(), origin.port);
         let ips = match host.parse::<IpAddr>() {
             Ok(ip) => vec![ip],
             Err(_) => {
-                self.guard.name(&host, port).map_err(DialError::Refused)?;
-                timeout_at(deadline, self.resolver.lookup(&host))
+                self.guard.name(host, port).map_err(DialError::Refused)?;
+                timeout_at(deadline, self.resolver.lookup(host))
                     .await
                     .unwrap_or(Err(ResolveError::TimedOut))
                     .map_err(DialError::Lookup)?
             }
         };
-        self.guard.answer(&host, port, &ips).map_err(DialError::Refused)?;
+        self.guard.answer(host, port, &ips).map_err(DialError::Refused)?;
         let addresses = self.road.lead(Checked::choose(&ips, port));
         if let Road::Model(network) = &self.road {
-            return meet(network.as_ref(), &addresses, deadline).await;
+            let met = timeout_at(deadline, network.connect(&addresses.0)).await;
+            let met = met.map_err(|_| DialError::ConnectTimeout)?;
+            return met.map(Wire::Memory).map_err(|_| DialError::Connect);
         }
         let tcp = self.connect(addresses, deadline).await?;
-        let server = self.server_name(https, &host)?;
-        let mut h2 = false;
-        let stream = match server {
-            None => MaybeHttpsStream::Http(tcp),
+        match self.server_name(origin.https, host)? {
+            None => Ok(Wire::Plain(tcp)),
             Some(name) => {
-                let handshake = TlsConnector::from(self.tls).connect(name, TokioIo::new(tcp));
+                let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
                 let tls = timeout_at(deadline, handshake).await;
                 let tls = tls.map_err(|_| DialError::TlsTimeout)?.map_err(DialError::Tls)?;
-                h2 = tls.get_ref().1.alpn_protocol() == Some(H2);
-                MaybeHttpsStream::Https(TokioIo::new(tls))
+                Ok(Wire::Tls(Box::new(tls)))
             }
-        };
-        Ok(Wire { stream: Stream::Socket(stream), h2, used: Used::default() })
+        }
     }
 
-    async fn connect(
-        &self,
-        addresses: Checked,
-        deadline: Instant,
-    ) -> Result<TokioIo<TcpStream>, DialError> {
+    async fn connect(&self, addresses: Checked, deadline: Instant) -> Result<TcpStream, DialError> {
         let mut tcp = HttpConnector::new_with_resolver(addresses.clone());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -164,7 +153,7 @@ impl Connector {
             )?;
         let peer = stream.inner().peer_addr().map_err(|_| DialError::Connect)?;
         if addresses.0.contains(&peer) {
-            Ok(stream)
+            Ok(stream.into_inner())
         } else {
             Err(DialError::Refused(Refusal::Peer))
         }
@@ -183,17 +172,6 @@ impl Connector {
     }
 }
 
-/// Connects in a model of the network, in plain HTTP.
-async fn meet(
-    network: &dyn Network,
-    addresses: &Checked,
-    deadline: Instant,
-) -> Result<Wire, DialError> {
-    let met = timeout_at(deadline, network.connect(&addresses.0)).await;
-    let stream = met.map_err(|_| DialError::ConnectTimeout)?.map_err(|_| DialError::Connect)?;
-    Ok(Wire { stream: Stream::Model(TokioIo::new(stream)), h2: false, used: Used::default() })
-}
-
 fn timed_out(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(e) = cause {
@@ -203,20 +181,6 @@ fn timed_out(error: &(dyn Error + 'static)) -> bool {
         cause = e.source();
     }
     false
-}
-
-impl Service<Uri> for Connector {
-    type Response = Wire;
-    type Error = DialError;
-    type Future = Pin<Box<dyn Future<Output = Result<Wire, DialError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().dial(uri))
-    }
 }
 
 /// Addresses the guard let through, handed to the library's racing of addresses in the place of
@@ -246,28 +210,6 @@ impl Service<Name> for Checked {
     }
 }
 
-/// The history of a connection. Whether it has carried a request before: the first failure on one
-/// that has may only mean that the origin closed it meanwhile. And what was said first on it.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Used(Arc<History>);
-
-#[derive(Default, Debug)]
-struct History {
-    marked: AtomicBool,
-    greeting: OnceLock<Greeting>,
-}
-
-impl Used {
-    /// Marks the connection, and tells whether it was marked already.
-    pub(super) fn mark(&self) -> bool {
-        self.0.marked.swap(true, Ordering::Relaxed)
-    }
-
-    pub(super) fn greeting(&self) -> Greeting {
-        self.0.greeting.get().copied().unwrap_or_default()
-    }
-}
-
 /// With what the other end began: it tells an origin that speaks something else from one whose
 /// connection brought up leavings (http_faults.md rows 25, 34 and 90).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -280,12 +222,10 @@ pub(super) enum Greeting {
     Noise,
 }
 
-/// Bytes of a greeting that are looked at.
-const GREETING_BYTES: usize = 4;
-
 impl Greeting {
-    fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         const HTTP: &[u8] = b"HTTP";
+        let bytes = &bytes[..bytes.len().min(HTTP.len())];
         match bytes {
             [] => Self::Nothing,
             _ if HTTP.starts_with(bytes) => Self::Http,
@@ -299,77 +239,64 @@ impl Greeting {
 }
 
 /// An open connection.
-pub(super) struct Wire {
-    stream: Stream,
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// To an origin in memory: a simulation's, or a test's.
+    Memory(DuplexStream),
+}
+
+impl Wire {
     /// Whether HTTP/2 was agreed on.
-    h2: bool,
-    used: Used,
-}
-
-#[expect(clippy::large_enum_variant, reason = "all but simulations have the large one")]
-enum Stream {
-    Socket(MaybeHttpsStream<TokioIo<TcpStream>>),
-    Model(TokioIo<DuplexStream>),
-}
-
-impl Stream {
-    fn read(&mut self, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn speaks_h2(&self) -> bool {
         match self {
-            Self::Socket(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Model(model) => Pin::new(model).poll_read(cx, buf),
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(H2),
+            Self::Plain(_) | Self::Memory(_) => false,
         }
     }
 }
 
-impl Connection for Wire {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.used.clone());
-        if self.h2 { connected.negotiated_h2() } else { connected }
-    }
-}
-
-impl Read for Wire {
+impl AsyncRead for Wire {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.used.0.greeting.get().is_some() || buf.remaining() < GREETING_BYTES {
-            return self.stream.read(cx, buf);
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Memory(duplex) => Pin::new(duplex).poll_read(cx, buf),
         }
-        let mut first = [0; GREETING_BYTES];
-        let mut first = ReadBuf::new(&mut first);
-        ready!(self.stream.read(cx, first.unfilled()))?;
-        // Only this task reads, so nobody else has set it.
-        let _ = self.used.0.greeting.set(Greeting::of(first.filled()));
-        buf.put_slice(first.filled());
-        Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Wire {
+impl AsyncWrite for Wire {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Socket(socket) => Pin::new(socket).poll_write(cx, buf),
-            Stream::Model(model) => Pin::new(model).poll_write(cx, buf),
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Memory(duplex) => Pin::new(duplex).poll_write(cx, buf),
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Socket(socket) => Pin::new(socket).poll_flush(cx),
-            Stream::Model(model) => Pin::new(model).poll_flush(cx),
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Memory(duplex) => Pin::new(duplex).poll_flush(cx),
         }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Socket(socket) => Pin::new(socket).poll_shutdown(cx),
-            Stream::Model(model) => Pin::new(model).poll_shutdown(cx),
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Memory(duplex) => Pin::new(duplex).poll_shutdown(cx),
         }
     }
 }

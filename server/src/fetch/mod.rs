@@ -1,7 +1,7 @@
 //! Bytes in: the guarded client that goes to addresses which callers name.
 //!
-//! `guard` decides where the server may go, `connect` dials what the guard let through, `client`
-//! asks and follows redirects, `wanted` is what is asked for and judges whether an answer continues
+//! `guard` decides where the server may go, `connect` dials what the guard let through, `exchange`
+//! speaks HTTP over it, `client` asks and follows redirects, `wanted` is what is asked for and judges whether an answer continues
 //! what is here already, `digest` reads what origins say of their bytes,
 //! `presigned` tells when a link ends, `source` hands the body on within its limits, `verdict` says what
 //! went wrong and whether to try again. No other module opens connections to addresses that
@@ -12,6 +12,7 @@ mod allow;
 mod client;
 mod connect;
 pub mod digest;
+mod exchange;
 pub mod guard;
 mod host_slots;
 mod own;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 pub use client::Fetcher;
 pub use connect::Network;
+pub use exchange::Piece;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
 pub use wanted::{Link, Restart, Resume, Wanted};

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout};
 
 use super::digest::{self, Announced};
+use super::exchange::{Body, Piece};
 use super::host_slots::Slot;
 use super::verdict::{broken_body, error};
 use super::wanted::{self, Part, Restart, Resume};
@@ -23,7 +21,7 @@ const KEPT_VALUE: usize = 512;
 
 /// The body of a source, and what its head said about it.
 pub struct Source {
-    body: Incoming,
+    body: Body,
     state: State,
     /// Bytes of the whole file.
     length: Option<u64>,
@@ -78,13 +76,13 @@ impl Source {
     pub(super) fn new(
         status: StatusCode,
         headers: &HeaderMap,
-        body: Incoming,
+        body: Body,
         settings: &FetchSettings,
         slot: Slot,
         place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
-        let length = if chunked { None } else { body.size_hint().exact() };
+        let length = if chunked { None } else { body.exact_length() };
         match length {
             Some(0) => return Err(empty(Retry::Never)),
             Some(length) if length > settings.max_bytes => {
@@ -127,7 +125,7 @@ impl Source {
     /// When the whole file is over the limit.
     pub(super) fn rest(
         headers: &HeaderMap,
-        body: Incoming,
+        body: Body,
         settings: &FetchSettings,
         slot: Slot,
         resume: &Resume,
@@ -135,7 +133,7 @@ impl Source {
         place: &str,
     ) -> Result<Option<Self>, FetchError> {
         let end = part.last + 1;
-        let framed = body.size_hint().exact();
+        let framed = body.exact_length();
         if framed.is_some_and(|length| length != end - resume.offset) {
             return Ok(None);
         }
@@ -207,9 +205,11 @@ impl Source {
     /// announced a length, that it has this length; it stays `None` then. An end that TCP's FIN
     /// alone marks (plain HTTP/1.0 style) is taken for the end: nothing better is known.
     ///
+    /// Drop the piece before you wait for anything: it holds a buffer that other transfers use.
+    ///
     /// # Errors
     /// The fault that ended the body before its end; the same again when called again.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+    pub async fn chunk(&mut self) -> Result<Option<Piece>, FetchError> {
         match &self.state {
             State::UnderWay => {}
             State::Ended => return Ok(None),
@@ -224,19 +224,19 @@ impl Source {
         next
     }
 
-    async fn next_piece(&mut self) -> Result<Option<Bytes>, FetchError> {
+    async fn next_piece(&mut self) -> Result<Option<Piece>, FetchError> {
         let mut stall_left = self.limits.stall;
         loop {
             let window_left = self.limits.window.saturating_sub(self.window_waited);
             let patience =
                 if self.limits.min_speed == 0 { stall_left } else { stall_left.min(window_left) };
             let began = Instant::now();
-            let frame = timeout(patience, self.body.frame()).await;
+            let next = timeout(patience, self.body.piece()).await;
             let waited = began.elapsed();
             stall_left = stall_left.saturating_sub(waited);
             self.window_waited += waited;
-            let frame = match frame {
-                Ok(frame) => frame,
+            let next = match next {
+                Ok(next) => next,
                 Err(_) => {
                     self.check_speed()?;
                     if stall_left.is_zero() {
@@ -245,10 +245,7 @@ impl Source {
                     continue;
                 }
             };
-            let Some(frame) = frame else { return self.end() };
-            let frame = frame.map_err(|e| broken_body(&e))?;
-            // Trailers say nothing that is believed (http_faults.md row 17).
-            let Ok(piece) = frame.into_data() else { continue };
+            let Some(piece) = next.map_err(broken_body)? else { return self.end() };
             if piece.is_empty() {
                 continue;
             }
@@ -286,7 +283,7 @@ impl Source {
         Ok(())
     }
 
-    fn end(&self) -> Result<Option<Bytes>, FetchError> {
+    fn end(&self) -> Result<Option<Piece>, FetchError> {
         if self.length.is_some_and(|length| length != self.offset + self.received) {
             let message = "The file has not the length that the origin announced.";
             return Err(error(FaultClass::Truncated, Retry::Backoff, message));

@@ -2,6 +2,7 @@
 
 mod confided;
 mod http2;
+mod kept;
 mod origin;
 mod pem;
 mod policy;

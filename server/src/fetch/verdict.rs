@@ -10,6 +10,7 @@ use rustls::{CertificateError, InvalidMessage};
 
 use super::FetchError;
 use super::connect::{DialError, Greeting};
+use super::exchange::{BodyFault, HeadFault, NoAnswer};
 use super::guard::Refusal;
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::time::Timestamp;
@@ -144,40 +145,38 @@ pub(super) fn refused_redirect(refusal: &Refusal) -> FetchError {
     error(class, Retry::Never, message)
 }
 
-/// No answer came: the connection could not be made, or broke, or carried no HTTP. `greeting` is
-/// what the other end said first on the connection.
-pub(super) fn no_answer(failure: &(dyn Error + 'static), greeting: Greeting) -> FetchError {
-    for cause in causes(failure) {
-        if let Some(dial) = cause.downcast_ref::<DialError>() {
-            return not_dialled(dial);
+/// No answer came: the connection could not be made, or broke, or carried no HTTP.
+pub(super) fn no_answer(why: &NoAnswer) -> FetchError {
+    let broken: Option<&(dyn Error + 'static)> = match why {
+        NoAnswer::Dial(dial) => return not_dialled(dial),
+        NoAnswer::Late => {
+            let message = "The origin accepted the connection but did not answer in time.";
+            return error(FaultClass::Stalled, Retry::Backoff, message);
         }
-        if let Some(tls) = tls_error(cause) {
-            return tls_fault(tls);
-        }
-        if let Some(http) = cause.downcast_ref::<hyper::Error>()
-            && http.is_parse()
-        {
-            let (retry, message) = match greeting {
-                _ if http.is_parse_too_large() => {
-                    (Retry::Never, "The head of the origin's answer is too large.")
-                }
-                // Left over from somebody else's answer, perhaps; another connection may be clean.
-                Greeting::Noise => (Retry::Backoff, "The origin sent something before its answer."),
-                Greeting::Http | Greeting::OtherProtocol | Greeting::Nothing => {
-                    (Retry::Never, "The origin does not speak HTTP/1.1 as it should.")
-                }
-            };
-            return error(FaultClass::Protocol, retry, message);
-        }
+        NoAnswer::Head(fault, greeting) => return no_head(*fault, *greeting),
+        NoAnswer::Broken(cause) => cause.as_ref().map(|e| e as _),
+        NoAnswer::Http2(cause) => Some(cause),
+    };
+    if let Some(tls) = broken.and_then(|e| causes(e).find_map(tls_error)) {
+        return tls_fault(tls);
     }
     let message = "The origin closed the connection before it answered.";
     error(FaultClass::Protocol, Retry::Backoff, message)
 }
 
-/// Whether a failed request may be sent once more on another connection: it broke off without a
-/// usable answer, as a kept connection does that the origin closed meanwhile.
-pub(super) fn may_be_stale(failure: &(dyn Error + 'static)) -> bool {
-    !causes(failure).any(|cause| cause.is::<DialError>())
+/// What came is no head of an answer. `greeting` is what the other end said first.
+fn no_head(fault: HeadFault, greeting: Greeting) -> FetchError {
+    let (retry, message) = match (fault, greeting) {
+        (HeadFault::TooLarge, _) => (Retry::Never, "The head of the origin's answer is too large."),
+        // Left over from somebody else's answer, perhaps; another connection may be clean.
+        (HeadFault::Broken, Greeting::Noise) => {
+            (Retry::Backoff, "The origin sent something before its answer.")
+        }
+        (HeadFault::Broken, Greeting::Http | Greeting::OtherProtocol | Greeting::Nothing) => {
+            (Retry::Never, "The origin does not speak HTTP/1.1 as it should.")
+        }
+    };
+    error(FaultClass::Protocol, retry, message)
 }
 
 fn not_dialled(dial: &DialError) -> FetchError {
@@ -242,26 +241,20 @@ fn tls_fault(tls: &rustls::Error) -> FetchError {
 }
 
 /// A body broke off before its end.
-pub(super) fn broken_body(failure: &hyper::Error) -> FetchError {
-    let truncated = || {
-        let message = "The connection ended before the whole file had come.";
-        error(FaultClass::Truncated, Retry::Backoff, message)
-    };
-    if failure.is_incomplete_message() || failure.is_canceled() || failure.is_closed() {
-        return truncated();
-    }
-    let io = causes(failure).find_map(|cause| cause.downcast_ref::<io::Error>());
-    match io.map(io::Error::kind) {
-        // The decoder's words for framing that is over a limit, and for framing that is wrong: the
-        // first is not tried again, the second may be a passing mix-up (rows 13 to 15).
-        Some(io::ErrorKind::InvalidData) if io.is_some_and(|e| tls_error(e).is_none()) => {
+pub(super) fn broken_body(why: BodyFault) -> FetchError {
+    match why {
+        BodyFault::OverLimit => {
             let message = "The framing of the body exceeds a limit.";
             error(FaultClass::Protocol, Retry::Never, message)
         }
-        Some(io::ErrorKind::InvalidInput) => {
+        // It may be a passing mix-up (rows 13 to 15).
+        BodyFault::Broken => {
             error(FaultClass::Protocol, Retry::Once, "The framing of the body is broken.")
         }
-        _ => truncated(),
+        BodyFault::Cut => {
+            let message = "The connection ended before the whole file had come.";
+            error(FaultClass::Truncated, Retry::Backoff, message)
+        }
     }
 }
 

@@ -79,13 +79,14 @@ impl Ops {
         if let Some(account) = account {
             loads.entry(account).or_default();
         }
+        let queue = sum(&queues, now);
         let accounts = loads.into_iter().map(|(id, load)| AccountLoad {
             account: names.get(&id).cloned().unwrap_or_default(),
             ..load
         });
         Ok(Counts {
-            queue: sum(&queues, now),
-            points: span.points(&tallies),
+            points: with_depth(span.points(&tallies), &queue),
+            queue,
             failures: failures(&tallies),
             accounts: accounts.collect(),
         })
@@ -172,6 +173,19 @@ impl Span {
         }
         points
     }
+}
+
+/// How long the queue was at the end of each point: from now backwards, less what was accepted since,
+/// plus what ended. A job's tally is written in the transaction that accepts or ends it, so that is
+/// exact, but for what happens between the two reads, and before tallies began.
+fn with_depth(mut points: Vec<Point>, queue: &QueueInfo) -> Vec<Point> {
+    let mut depth = queue.pending + queue.running + queue.waiting + queue.halted;
+    for point in points.iter_mut().rev() {
+        point.unfinished = depth;
+        let ended = point.succeeded + point.failed + point.canceled;
+        depth = (depth + ended).saturating_sub(point.accepted);
+    }
+    points
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean for people needs no 53 bits")]
@@ -294,6 +308,29 @@ mod tests {
             Point { time: 1_000 * 60, failed: 1, put_off: 5, canceled: 1, ..Point::default() };
         assert_eq!((&points[0], &points[4]), (&first, &last));
         assert_eq!(points[1], Point { time: 997 * 60, ..Point::default() });
+    }
+
+    #[test]
+    fn the_queues_length_is_reckoned_backwards_from_now() {
+        let point = |accepted, succeeded, failed, canceled, put_off| Point {
+            accepted,
+            succeeded,
+            failed,
+            canceled,
+            put_off,
+            ..Point::default()
+        };
+        // Ten were there before: 10 + 5 - 3 = 12, nothing, then 12 + 2 - 1 - 1 - 4 = 8.
+        let points = vec![point(5, 3, 0, 0, 9), point(0, 0, 0, 0, 0), point(2, 1, 1, 4, 0)];
+        let depth = |queue| -> Vec<u64> {
+            with_depth(points.clone(), &queue).iter().map(|point| point.unfinished).collect()
+        };
+        let queue = QueueInfo { pending: 5, running: 2, waiting: 1, ..QueueInfo::default() };
+        assert_eq!(depth(queue), [12, 12, 8]);
+        // Jobs of before the tallies: never below nothing.
+        let only_accepted = vec![point(0, 0, 0, 0, 0), point(9, 0, 0, 0, 0)];
+        let depth = with_depth(only_accepted, &QueueInfo { pending: 4, ..QueueInfo::default() });
+        assert_eq!(depth.iter().map(|point| point.unfinished).collect::<Vec<_>>(), [0, 4]);
     }
 
     #[test]

@@ -20,7 +20,8 @@ impl Ops {
     ) -> Result<Reply, Fault> {
         let before = match &request.next_token {
             Some(token) => {
-                Some(self.codec.job_key(token).ok_or_else(|| Fault::invalid("NextToken"))?)
+                let key = self.codec.page_key(subject.account(), token);
+                Some(key.ok_or_else(|| Fault::invalid("NextToken"))?)
             }
             None => None,
         };
@@ -52,7 +53,7 @@ impl Ops {
                 UrlUploadInfo { account, ..self.info(job, true) }
             })
             .collect();
-        let next_token = page.next.map(|key| self.codec.job_id(key));
+        let next_token = page.next.map(|key| self.codec.page_token(subject.account(), key));
         Ok(Reply::ListUrlUploadJobs(ListUrlUploadJobsReply { infos, next_token }))
     }
 }

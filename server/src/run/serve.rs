@@ -433,6 +433,7 @@ impl Parts<'_> {
                 rescues: config.rescues,
                 min_free: config.min_free,
                 md5: config.md5,
+                sha256_max: config.sha256_max,
                 retention: config.retention,
                 rhythm: Rhythm::new(config.checkpoint_bytes, config.checkpoint_interval),
                 partials: partial_limits(config),

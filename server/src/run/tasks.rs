@@ -106,8 +106,10 @@ impl<T, F: Future<Output = Option<T>>> Future for Led<F> {
 }
 
 /// Runs `task` behind a panic boundary; `None` means it panicked.
-pub async fn guarded<F: Future>(name: &'static str, task: F) -> Option<F::Output> {
-    match AssertUnwindSafe(task).catch_unwind().await {
+///
+/// No `async fn`: that would hold the task twice, as its argument and as what it awaits.
+pub fn guarded<F: Future>(name: &'static str, task: F) -> impl Future<Output = Option<F::Output>> {
+    AssertUnwindSafe(task).catch_unwind().map(move |ended| match ended {
         Ok(output) => Some(output),
         Err(panic) => {
             let text = panic
@@ -118,7 +120,7 @@ pub async fn guarded<F: Future>(name: &'static str, task: F) -> Option<F::Output
             tracing::error!(task = name, panic = text, "a task panicked");
             None
         }
-    }
+    })
 }
 
 #[cfg(test)]

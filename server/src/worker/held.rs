@@ -131,9 +131,12 @@ impl Held {
             }
             self.drop_bytes(job).await;
             let name = staged_name(job.key, token);
-            let mut made = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
-            made.also(integrity::asked(&job.request.declared, source.digests(), worker.rules.md5));
+            let made = worker.spool.create(&name, source.length()).map_err(blob_fault)?;
             self.writer = Some(made);
+        }
+        if let Some(writer) = &mut self.writer {
+            let asked = integrity::asked(&job.request.declared, source.digests(), worker.rules.md5);
+            writer.carry(&asked, worker.rules.sha256_for(source.length()));
         }
         self.marked_bytes = self.written();
         self.marked_at = Instant::now();
@@ -145,9 +148,9 @@ impl Held {
         self.writer.as_ref().map_or(0, StagedWriter::written)
     }
 
-    /// The first bytes of the file.
-    pub(super) fn head(&self) -> &[u8] {
-        self.writer.as_ref().map_or(&[], StagedWriter::head)
+    /// The first bytes of the file; they are not kept any longer.
+    pub(super) fn take_head(&mut self) -> Vec<u8> {
+        self.writer.as_mut().map(StagedWriter::take_head).unwrap_or_default()
     }
 
     /// Appends bytes, and begins a checkpoint when it is time for one.

@@ -79,9 +79,22 @@ pub struct WorkRules {
     pub min_free: u64,
     /// When MD5 is computed.
     pub md5: Md5Rule,
+    /// Bytes of the largest file whose SHA-256 is computed unasked; 0 = of none.
+    pub sha256_max: u64,
     /// How long failed and cancelled jobs are kept.
     pub retention: Duration,
     /// When a transfer makes checkpoints.
     pub rhythm: Rhythm,
     pub partials: PartialLimits,
+}
+
+impl WorkRules {
+    /// Bytes up to which SHA-256 is computed of a file that is announced to have `length` bytes.
+    /// What will be too large is not even begun.
+    fn sha256_for(&self, length: Option<u64>) -> u64 {
+        match length {
+            Some(length) if length > self.sha256_max => 0,
+            Some(_) | None => self.sha256_max,
+        }
+    }
 }

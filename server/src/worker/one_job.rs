@@ -46,7 +46,9 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
-    let written = write_down(worker, claim, end, active, &mut held).await;
+    // On the heap, as all that does not run while bytes come: thousands of transfers may wait for
+    // slow origins, and each is as large as its largest step.
+    let written = Box::pin(write_down(worker, claim, end, active, &mut held)).await;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match written {
         Ok(Finish::Recorded) => {
@@ -77,7 +79,8 @@ async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) 
     if left == Duration::ZERO {
         return late();
     }
-    let pulled = tasks::guarded("pull", pull(worker, job, claim.token(), active, held));
+    let pulled = Box::pin(pull(worker, job, claim.token(), active, held));
+    let pulled = tasks::guarded("pull", pulled);
     tokio::select! {
         biased;
         () = active.lost() => End::Lost,
@@ -103,20 +106,20 @@ async fn pull(
     held: &mut Held,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
     let headers = confided(worker, job)?;
-    held.take_up(worker, job, token).await;
+    Box::pin(held.take_up(worker, job, token)).await;
     let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume() };
-    let mut source = worker.fetcher.open(wanted).await?;
+    let mut source = Box::pin(worker.fetcher.open(wanted)).await?;
     verify_announced(job, &source)?;
-    held.begin(worker, job, token, &source).await?;
+    Box::pin(held.begin(worker, job, token, &source)).await?;
     active.announced(source.length().or(job.request.file_size));
     active.received(held.written());
     active.enter(Phase::Downloading);
     let staged = receive(worker, job, &mut source, active, held).await?;
     active.enter(Phase::DownloadSuccess);
     verify(job, &source, &staged)?;
-    let facts = understand(worker, job, &source, &staged).await?;
+    let facts = Box::pin(understand(worker, job, &source, &staged)).await?;
     active.enter(Phase::Uploading);
-    let object = publish(worker, job, token, staged, &facts).await?;
+    let object = Box::pin(publish(worker, job, token, staged, &facts)).await?;
     active.enter(Phase::UploadSuccess);
     Ok((facts, object))
 }
@@ -150,11 +153,14 @@ async fn receive(
             room_checked = held.written() + ROOM_INTERVAL;
         }
         held.write(&bytes, worker.rules.rhythm)?;
+        let received = bytes.len() as u64;
+        // It holds a buffer that others wait for.
+        drop(bytes);
         active.received(held.written());
-        worker.metrics.received_bytes.inc_by(bytes.len() as u64);
-        worker.pace.received(job.account, bytes.len() as u64).await;
+        worker.metrics.received_bytes.inc_by(received);
+        worker.pace.received(job.account, received).await;
         if !sniffed && held.written() >= SNIFF_BYTES {
-            sniff(held.head())?;
+            sniff(&held.take_head())?;
             sniffed = true;
         }
     }
@@ -163,9 +169,9 @@ async fn receive(
         return Err(permanent(FaultClass::Empty, message));
     }
     if !sniffed {
-        sniff(held.head())?;
+        sniff(&held.take_head())?;
     }
-    held.finish().await
+    Box::pin(held.finish()).await
 }
 
 /// Bytes between two looks at the room that the disk has left.

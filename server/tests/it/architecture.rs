@@ -96,7 +96,8 @@ fn domain_and_wire_never_await_and_read_no_clock() {
 
 /// Ways to reach another machine, and the only files that may name them.
 ///
-/// The fetcher's dialler connects, its client speaks HTTP over what the dialler made, its resolver
+/// The fetcher's dialler connects, its exchange speaks HTTP over what the dialler made (and names the
+/// library for HTTP/2, which is handed such a connection), its resolver
 /// asks DNS, and the list of the machine's own addresses asks the kernel. The command line's client
 /// goes where its operator says, and so do the transport of the operator's own storage and of the
 /// operator's own database. No way is named elsewhere, so none leads around the guard.
@@ -104,11 +105,11 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("TcpStream::connect", &[]),
     ("TcpSocket", &[]),
     ("HttpConnector", &["fetch/connect.rs", "client/mod.rs", STORAGE]),
-    ("hyper_util::client", &["fetch/connect.rs", "fetch/client.rs", "client/mod.rs", STORAGE]),
-    ("client::legacy", &["fetch/connect.rs", "fetch/client.rs", "client/mod.rs", STORAGE]),
-    ("hyper::client", &[]),
-    ("client::conn", &[]),
-    ("hyper_rustls", &["fetch/connect.rs", "client/mod.rs", STORAGE]),
+    ("hyper_util::client", &["fetch/connect.rs", "client/mod.rs", STORAGE]),
+    ("client::legacy", &["fetch/connect.rs", "client/mod.rs", STORAGE]),
+    ("hyper::client", &["fetch/exchange/http2.rs"]),
+    ("client::conn", &["fetch/exchange/http2.rs"]),
+    ("hyper_rustls", &["client/mod.rs", STORAGE]),
     ("tokio_rustls", &["fetch/connect.rs"]),
     ("hickory_resolver", &["fetch/resolve.rs"]),
     ("lookup_host", &[]),
@@ -158,6 +159,7 @@ fn no_dependency_dials_unseen() {
         "rustls",
         "webpki-roots",
         // These cannot.
+        "httparse",
         "wire",
         "tokio-util",
         "futures-util",

@@ -65,3 +65,13 @@ fn nothing_typed_into_the_explorer_breaks_it() {
 fn everyone_can_read_and_use_the_explorers_pages() {
     drive("everyone_can_read_and_use_the_explorers_pages", "explorer_pages.mjs");
 }
+
+#[test]
+fn the_console_is_lived_in() {
+    drive("the_console_is_lived_in", "console.mjs");
+}
+
+#[test]
+fn nothing_that_goes_wrong_breaks_the_console() {
+    drive("nothing_that_goes_wrong_breaks_the_console", "console_input.mjs");
+}

@@ -7,6 +7,7 @@ use haulage::domain::digest::Md5Rule;
 use serde_json::{Value, json};
 
 use crate::faults::origin::{FaultOrigin, Speech, Step, send};
+use crate::flow::play_path;
 use crate::harness::origin::{Origin, SAMPLE};
 use crate::harness::{Client, Server, url_list};
 
@@ -234,6 +235,24 @@ async fn computed_digests_are_shown_to_those_who_ask_and_md5_where_somebody_had_
     let always = client.submit(&[origin.url("/good/c.mp4")]).await.remove(0);
     assert_eq!(digests(&client, &always, &asking).await, with);
     assert_eq!(digests(&client, &bare, &asking).await, without, "what was not computed stays so");
+
+    let small = SAMPLE.len() as u64 - 1;
+    let server = server.restart_with(|c| (c.md5, c.sha256_max) = (Md5Rule::Asked, small)).await;
+    let client = server.client();
+    let large = client.submit(&[origin.url("/good/large.mp4")]).await.remove(0);
+    let only_crc = json!({"Crc64": CRC64});
+    assert_eq!(digests(&client, &large, &asking).await, only_crc, "too large for SHA-256");
+    let declared = [(origin.url("/good/asked.mp4"), json!({"Sha256": SHA256}))];
+    let declared = submit_with(&client, &declared).await.remove(0);
+    assert_eq!(digests(&client, &declared, &asking).await, without, "asked for");
+    let media = client.terminal(&large).await["MediaId"].as_str().unwrap().to_owned();
+    let play = client.call("GetPlayInfo", &[("VideoId", &media)]).await.ok();
+    let url = play["PlayInfoList"]["PlayInfo"][0]["PlayURL"].as_str().unwrap().to_owned();
+    let played = client.get(&play_path(&url), &[]).await;
+    assert_eq!(played.body, SAMPLE);
+    let tag = played.header("etag").unwrap().to_owned();
+    let again = client.get(&play_path(&url), &[("if-none-match", &tag)]).await;
+    assert_eq!(again.status, 304, "it has a tag all the same: {tag}");
 
     let gone = client.submit(&[origin.url("/gone/d.mp4")]).await.remove(0);
     assert_eq!(client.terminal(&gone).await["Status"], "DOWNLOAD_FAIL");

@@ -2,12 +2,12 @@
 //! of the things that can fill one, and emptied again while the server runs on it: what it cannot
 //! keep it refuses, what it accepted it keeps, and it goes on by itself.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
+use crate::harness::mounts::Mounts;
 use crate::harness::origin::{Origin, SAMPLE};
 use crate::harness::process::{BINARY, Process, command, environment};
 use crate::harness::{Client, SOON, skip, until, url_list};
@@ -26,9 +26,9 @@ enum Kind {
 
 const MEMORY: Kind = Kind::Memory { megabytes: 96, inodes: 10_000 };
 
-/// A file system in a mount namespace of its own, which a process keeps alive.
+/// A file system in a mount namespace of its own.
 struct Disk {
-    keeper: Child,
+    mounts: Mounts,
     /// Where it is in its namespace.
     place: PathBuf,
     /// Where logs go: not on it.
@@ -53,34 +53,17 @@ impl Disk {
                 )
             }
         };
-        let mut unshare = Command::new("unshare");
-        // Whoever is not root is so in a namespace, which is enough for a file system in memory.
-        unshare.args(if rustix::process::geteuid().is_root() { &["-m"][..] } else { &["-rm"] });
-        let script = format!("{mount} && echo mounted && exec sleep 600");
-        unshare.args(["sh", "-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let Ok(mut keeper) = unshare.spawn() else {
-            skip(test, "there is no unshare");
-            return None;
-        };
-        let mut line = String::new();
-        BufReader::new(keeper.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        if line != "mounted\n" {
-            let said = keeper.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&said.stderr).into_owned();
-            skip(test, &format!("it may not mount {kind:?} in a namespace: {said}"));
-            return None;
+        match Mounts::make(&mount) {
+            Ok(mounts) => Some(Self { mounts, place, logs: dir.to_owned() }),
+            Err(said) => {
+                skip(test, &format!("it may not mount {kind:?} in a namespace: {said}"));
+                None
+            }
         }
-        Some(Self { keeper, place, logs: dir.to_owned() })
     }
 
-    /// The command that runs `program` inside.
     fn inside(&self, program: &str) -> Command {
-        let mut enter = Command::new("nsenter");
-        if !rustix::process::geteuid().is_root() {
-            enter.args(["-U", "--preserve-credentials"]);
-        }
-        enter.args(["-m", "-t", &self.keeper.id().to_string(), program]);
-        enter
+        self.mounts.inside(program)
     }
 
     fn start(&self, settings: &[(&str, &str)]) -> Process {
@@ -97,7 +80,7 @@ impl Disk {
 
     /// The file system as seen from here.
     fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{}", self.keeper.id(), self.place.display()))
+        self.mounts.path(&self.place)
     }
 
     fn free(&self) -> u64 {
@@ -130,13 +113,6 @@ impl Disk {
             }
         }
         unreachable!("no file system has so many");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = self.keeper.kill();
-        let _ = self.keeper.wait();
     }
 }
 

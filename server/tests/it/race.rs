@@ -15,7 +15,7 @@ use haulage::store::{
 use tokio::sync::Barrier;
 
 use crate::harness::origin::Origin;
-use crate::harness::{Server, count_from, spawn};
+use crate::harness::{Server, count_from, ledger, spawn};
 
 /// The racers: one `job_claim`, one `job_cancel_pending`, started at one barrier on one pending
 /// job in SQLite. The winner is whoever's change the other one sees.
@@ -80,7 +80,8 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
             (None, false) => panic!("round {round}: neither won: {verdicts:?}"),
         }
     }
-    eprintln!("cancel against claim: {rounds} rounds, {claimed} claimed, {canceled} cancelled");
+    let counts = [("rounds", rounds), ("claimed", claimed), ("cancelled", canceled)];
+    ledger::enter("K13 on SQLite", None, &counts);
     let least = rounds / 100;
     assert!(claimed >= least && canceled >= least, "both outcomes occur: {claimed}/{canceled}");
     store.close().await.unwrap();
@@ -99,7 +100,8 @@ async fn the_origin_never_sees_a_request_of_a_cancelled_job() {
     .await;
     let client = server.client();
     let (mut canceled, mut ran) = (0, 0);
-    for round in 0..20 {
+    let rounds = count_from("HAULAGE_TEST_CANCELS", 20);
+    for round in 0..rounds {
         let paths: Vec<String> = (0..10).map(|i| format!("/good/{round}-{i}.mp4")).collect();
         let urls: Vec<String> = paths.iter().map(|p| origin.url(p)).collect();
         let ids = client.submit(&urls).await;
@@ -119,6 +121,7 @@ async fn the_origin_never_sees_a_request_of_a_cancelled_job() {
             }
         }
     }
-    eprintln!("through the product: {canceled} cancelled, {ran} ran");
+    let counts = [("rounds", 10 * rounds), ("claimed", ran), ("cancelled", canceled)];
+    ledger::enter("K13 over HTTP", None, &counts);
     assert!(canceled > 0 && ran > 0, "both outcomes occur: {canceled}/{ran}");
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::harness::origin::{Origin, SAMPLE};
 use crate::harness::process::{BINARY, Process, environment};
-use crate::harness::{Answer, Client, SOON, count_from, skip, strace, until};
+use crate::harness::{Answer, Client, SOON, count_from, ledger, skip, strace, until};
 
 /// System calls by which data reach the disk, or places on it are made and taken. (SQLite as it is
 /// built here syncs by fsync alone; nothing calls fdatasync.)
@@ -102,7 +102,16 @@ async fn whatever_system_call_fails_nothing_acknowledged_is_lost() {
         check(fault, &server.client(), &promises).await;
         server.kill();
     }
-    println!("{runs} faults: {promised} promises kept; {not_started} did not start, {ended} ended");
+    ledger::enter(
+        "K9",
+        None,
+        &[
+            ("faults", runs),
+            ("promises kept", promised),
+            ("did not start", not_started),
+            ("ended", ended),
+        ],
+    );
     assert!(promised > 0, "no run promised anything");
 }
 

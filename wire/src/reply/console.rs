@@ -44,6 +44,8 @@ pub struct Point {
     pub bytes: u64,
     /// From acceptance to success, on average; 0 without a success.
     pub seconds: f64,
+    /// Accepted and not ended, when its minutes end; of the last point, now.
+    pub unfinished: u64,
 }
 
 /// How often one thing went wrong.
@@ -86,7 +88,7 @@ pub struct NodeInfo {
     pub min_free_bytes: u64,
     /// Resident; 0 where the system does not say.
     pub memory_bytes: u64,
-    /// `ffprobe` or `built-in readers`.
+    /// `built-in readers`, or `ffprobe` where that is asked what they cannot tell.
     pub probe: String,
     pub draining: bool,
     pub storage: Vec<StorageInfo>,
@@ -252,6 +254,7 @@ impl Point {
             ("PutOff", long(self.put_off)),
             ("Bytes", long(self.bytes)),
             ("Seconds", Node::Float(self.seconds)),
+            ("Unfinished", long(self.unfinished)),
         ])
     }
 }

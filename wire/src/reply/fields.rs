@@ -153,7 +153,8 @@ impl PlayInfo {
 
 impl Digests {
     fn node(&self) -> Node<'_> {
-        let mut fields = vec![("Sha256", text(&self.sha256))];
+        let mut fields = Vec::new();
+        push(&mut fields, "Sha256", self.sha256.as_deref().map(text));
         fields.push(("Crc64", Node::from(self.crc64.to_string())));
         push(&mut fields, "Md5", self.md5.as_deref().map(text));
         Node::Object(fields)

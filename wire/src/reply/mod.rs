@@ -211,8 +211,8 @@ pub struct PlayInfo {
 /// Ours: digests of stored bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Digests {
-    /// Lower-case hexadecimal.
-    pub sha256: String,
+    /// Lower-case hexadecimal, where it was computed.
+    pub sha256: Option<String>,
     /// CRC-64/XZ; a decimal string on the wire: clients lose digits of such numbers (§7.2).
     pub crc64: u64,
     /// Lower-case hexadecimal, where it was computed.

@@ -513,7 +513,7 @@ const PLAY_INFO_FIELDS: &[Field] = &[
 
 /// Of the stored bytes, computed by this server while they arrived.
 const DIGEST_FIELDS: &[Field] = &[
-    always("Sha256", FieldKind::String, "Hexadecimal."),
+    sometimes("Sha256", FieldKind::String, "Hexadecimal, where it was computed."),
     always("Crc64", FieldKind::String, "CRC-64/XZ in decimal, as OSS computes it."),
     sometimes("Md5", FieldKind::String, "Hexadecimal, where it was computed."),
 ];

@@ -202,6 +202,11 @@ pub(super) const GET_UPLOAD_STATISTICS: Operation = Operation {
                     FieldKind::Double,
                     "From acceptance to success, on average; 0 without a success.",
                 ),
+                always(
+                    "Unfinished",
+                    FieldKind::Long,
+                    "Jobs in the queue when the point's minutes end, whether they run or wait.",
+                ),
             ]),
             "Evenly spaced, oldest first.",
         ),
@@ -244,7 +249,11 @@ const NODE_FIELDS: &[Field] = &[
     always("FreeBytes", FieldKind::Long, "On the disk that transfers land on."),
     always("MinFreeBytes", FieldKind::Long, "Below it submissions are refused."),
     always("MemoryBytes", FieldKind::Long, "Resident; 0 where the system does not say."),
-    always("Probe", FieldKind::String, "What reads media: ffprobe or built-in readers."),
+    always(
+        "Probe",
+        FieldKind::String,
+        "What reads media: built-in readers alone, or ffprobe where they cannot tell all.",
+    ),
     always("Draining", FieldKind::Boolean, "Whether the server is stopping."),
     always(
         "Storage",

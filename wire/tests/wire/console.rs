@@ -78,6 +78,7 @@ fn statistics() -> GetUploadStatisticsReply {
             put_off: 5,
             bytes: 6,
             seconds: 1.5,
+            unfinished: 7,
         }],
         failures: vec![FailureCount {
             error_code: "URLInvalidError".to_owned(),

@@ -40,7 +40,11 @@ fn info() -> UrlUploadInfo {
             deadline: 1_767_409_445,
             rescues: 0,
         }),
-        digests: Some(Digests { sha256: "ab".repeat(32), crc64: 7, md5: Some("cd".repeat(16)) }),
+        digests: Some(Digests {
+            sha256: Some("ab".repeat(32)),
+            crc64: 7,
+            md5: Some("cd".repeat(16)),
+        }),
         attempts: Some(vec![AttemptInfo {
             number: 1,
             start_time: 1_767_323_045,
@@ -116,7 +120,7 @@ fn play_info() -> GetPlayInfoReply {
             modification_time: 1_767_323_046,
             codec_name: Some("h264".to_owned()),
             digests: Some(Digests {
-                sha256: "ab".repeat(32),
+                sha256: Some("ab".repeat(32)),
                 crc64: u64::MAX,
                 md5: Some("cd".repeat(16)),
             }),

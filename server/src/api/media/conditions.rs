@@ -18,13 +18,14 @@ pub(super) struct Validators {
 }
 
 impl Validators {
-    pub(super) fn new(sha256: &str, modified: Option<Timestamp>) -> Self {
+    /// `tag` is another for other bytes.
+    pub(super) fn new(tag: &str, modified: Option<Timestamp>) -> Self {
         let modified_seconds = modified.map(Timestamp::seconds);
         let last_modified = modified_seconds.and_then(|seconds| {
             let at = jiff::Timestamp::from_second(seconds).ok()?;
             DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()
         });
-        Self { etag: format!("\"{sha256}\""), last_modified, modified_seconds }
+        Self { etag: format!("\"{tag}\""), last_modified, modified_seconds }
     }
 }
 

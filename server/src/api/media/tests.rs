@@ -65,7 +65,7 @@ impl Bench {
             fps: None,
             codec: None,
         };
-        let etag = format!("\"{}\"", object.sha256);
+        let etag = format!("\"{}\"", object.sha256.as_deref().unwrap());
         let store = Arc::new(OneMedium(Mutex::new((Some((object.clone(), facts)), 0))));
         let deps = MediaDeps {
             store: Arc::clone(&store) as Arc<dyn Store>,

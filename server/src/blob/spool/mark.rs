@@ -27,8 +27,12 @@ const LIMIT: u64 = 4 * 1024;
 pub struct Mark {
     /// Bytes on stable storage, counted from the beginning of the file.
     pub offset: u64,
-    /// SHA-256 of these bytes, lower-case hex.
-    pub sha256: String,
+    /// SHA-256 of these bytes, lower-case hex, where it was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// CRC-64/XZ of these bytes; marks of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc64: Option<u64>,
     /// What they are the beginning of.
     pub version: Version,
     pub tally: Tally,
@@ -124,7 +128,13 @@ pub(super) mod tests {
 
     fn mark() -> Mark {
         let tally = Tally { forgiven: 2, best: 77, changes: 1, renewal: 4 };
-        Mark { offset: 5, sha256: "cd".repeat(32), version: version(), tally }
+        Mark {
+            offset: 5,
+            sha256: Some("cd".repeat(32)),
+            crc64: Some(u64::MAX),
+            version: version(),
+            tally,
+        }
     }
 
     #[test]

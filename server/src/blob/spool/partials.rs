@@ -233,12 +233,20 @@ fn reread(lodging: &mut Lodging, mark: &Mark, caller: &Weak<()>) -> io::Result<R
     }
     let rest = &mut buffer[..usize::from(whole)];
     file.read_exact(rest)?;
-    if received.digests.sha256_with(rest) != mark.sha256 {
+    if !agrees(mark, &received, rest) {
         return Err(io::Error::other("its bytes are not those of its checkpoint"));
     }
     file.set_len(mark.offset)?;
     file.seek(SeekFrom::Start(keep))?;
     Ok(received)
+}
+
+/// Whether the bytes are those of the checkpoint: by all digests that it has, and at least by one.
+fn agrees(mark: &Mark, received: &Received, rest: &[u8]) -> bool {
+    let sha256 =
+        mark.sha256.as_ref().map(|of| received.digests.sha256_with(rest).as_ref() == Some(of));
+    let crc64 = mark.crc64.map(|of| received.digests.crc64_with(rest) == of);
+    (sha256.is_some() || crc64.is_some()) && sha256 != Some(false) && crc64 != Some(false)
 }
 
 enum Lock {

@@ -17,16 +17,19 @@ async fn spool() -> (tempfile::TempDir, Spool) {
 async fn a_staged_file_has_the_bytes_written_and_their_digests() {
     let (_dir, spool) = spool().await;
     let mut writer = spool.create("job-1", Some(9)).unwrap();
-    writer.also([Algorithm::Crc32c]);
+    writer.carry(&[Algorithm::Crc32c], u64::MAX);
     writer.write(b"1234").unwrap();
     // Too late for this one: it would lack the first bytes.
-    writer.also([Algorithm::Md5]);
+    writer.carry(&[Algorithm::Crc32c, Algorithm::Md5], u64::MAX);
     writer.write(b"56789").unwrap();
-    assert_eq!((writer.written(), writer.head()), (9, &b"123456789"[..]));
+    assert_eq!((writer.written(), writer.take_head()), (9, b"123456789".to_vec()));
     let staged = writer.finish().await.unwrap();
     assert_eq!(fs::read(staged.path()).unwrap(), b"123456789");
     assert_eq!(staged.size(), 9);
-    assert_eq!(staged.sha256(), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
+    assert_eq!(
+        staged.sha256().unwrap(),
+        "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
+    );
     // The check value of CRC-64/XZ in the catalogue of parametrised CRC algorithms.
     assert_eq!(staged.crc64(), 0x995d_c9bb_df19_39fa);
     assert_eq!(staged.digest(Algorithm::Crc32c), Some(Digest::Crc32c(0xe306_9283)));
@@ -114,14 +117,17 @@ async fn a_parked_file_is_continued_by_a_later_attempt_with_the_digests_of_the_w
     writer.park(&version(), tally).await.unwrap();
     let (mut writer, mark) = spool.take_up(JOB).await.unwrap().unwrap();
     assert_eq!((mark.offset, mark.tally, mark.version), (5, tally, version()));
-    assert_eq!((writer.written(), writer.head()), (5, &b"12345"[..]));
+    assert_eq!((writer.written(), writer.take_head()), (5, b"12345".to_vec()));
     writer.write(b"6789").unwrap();
     let staged = writer.finish().await.unwrap();
     assert_eq!(fs::read(staged.path()).unwrap(), b"123456789");
     assert_eq!(staged.crc64(), 0x995d_c9bb_df19_39fa);
     assert_eq!(staged.digest(Algorithm::Crc32c), Some(Digest::Crc32c(0xe306_9283)));
     assert_eq!(staged.md5().as_deref(), Some("25f9e794323b453885f5181f1b624d0b"));
-    assert_eq!(staged.sha256(), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
+    assert_eq!(
+        staged.sha256().unwrap(),
+        "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
+    );
 }
 
 #[tokio::test]
@@ -167,6 +173,38 @@ async fn what_disagrees_with_its_checkpoint_is_removed_and_not_continued() {
         until_gone(&spool.path(&name(1), PART)).await;
         assert_eq!(files(&spool), [""; 0], "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_file_without_a_sha256_is_continued_by_its_crc64_alone() {
+    let (_dir, spool) = spool().await;
+    let park = async || {
+        let mut writer = spool.create(&name(1), None).unwrap();
+        writer.carry(&[], 4);
+        writer.write(b"12345").unwrap();
+        writer.park(&version(), Tally::default()).await.unwrap();
+    };
+    park().await;
+    fs::write(spool.path(&name(1), PART), b"12x45").unwrap();
+    assert!(spool.take_up(JOB).await.unwrap().is_none(), "other bytes");
+    until_gone(&spool.path(&name(1), PART)).await;
+    park().await;
+    let (mut writer, mark) = spool.take_up(JOB).await.unwrap().unwrap();
+    assert_eq!(mark.sha256, None);
+    writer.carry(&[], 4);
+    writer.write(b"6789").unwrap();
+    let staged = writer.finish().await.unwrap();
+    assert_eq!((staged.sha256(), staged.crc64()), (None, 0x995d_c9bb_df19_39fa));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_vouches_for_nothing_continues_nothing() {
+    let (_dir, spool) = spool().await;
+    park(&spool, 1, 5).await;
+    let place = spool.path(&name(1), MARK);
+    let bare = Mark { sha256: None, crc64: None, ..Mark::read(&place).unwrap().unwrap() };
+    bare.replace(&spool.disk, &spool.path(&name(1), FRESH), &place).unwrap();
+    assert!(spool.take_up(JOB).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -73,8 +73,7 @@ impl World {
         let names = Arc::new(names);
         let asked = Arc::clone(&names) as Arc<dyn Resolve>;
         let road = Road::Noted(Arc::clone(&self.noted));
-        let tasks = Tasks::new();
-        (Fetcher::on_road(settings, asked, Clock::System, road, tasks).unwrap(), names)
+        (Fetcher::on_road(settings, asked, Clock::System, road).unwrap(), names)
     }
 
     fn requests(&self) -> usize {

@@ -80,6 +80,7 @@ suite! {
     queries::pages_walk_all_jobs_newest_first_without_gap_or_repeat,
     queries::pages_of_some_states_hold_those_alone,
     queries::a_medium_is_found_by_key_and_by_reference_id,
+    queries::an_object_without_a_sha256_is_kept_without_one,
     queries::a_failed_job_makes_no_medium,
     queries::counts_follow_the_jobs,
     queries::states_of_unknown_keys_are_left_out,

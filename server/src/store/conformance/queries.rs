@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::bed::{
-    Bed, EVER, at, facts, failure, fault, new_job, object, referenced, retention, submission,
-    success, url,
+    Bed, EVER, NO_SHA256, at, facts, failure, fault, new_job, object, referenced, retention,
+    submission, success, url,
 };
 use crate::domain::account::AccountId;
 use crate::domain::digest::Declared;
@@ -13,7 +13,8 @@ use crate::domain::job::{JobRequest, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::Media;
 use crate::domain::source_url::SourceUrl;
 use crate::store::{
-    INFOS_LIMIT, MediaLookup, MediaRef, NewJob, PageRequest, Stats, Store, StoreError, Submitted,
+    INFOS_LIMIT, MediaLookup, MediaRef, NewJob, Outcome, PageRequest, Stats, Store, StoreError,
+    Submitted,
 };
 
 pub(super) async fn infos_by_id_come_once_each_in_the_order_asked(store: Arc<dyn Store>) {
@@ -194,6 +195,16 @@ pub(super) async fn a_medium_is_found_by_key_and_by_reference_id(store: Arc<dyn 
     for media in [MediaRef::Key(keys[0]), by_reference(), MediaRef::Key(Key(1))] {
         assert!(matches!(find(bed.other, media).await.unwrap(), MediaLookup::Unknown));
     }
+}
+
+pub(super) async fn an_object_without_a_sha256_is_kept_without_one(store: Arc<dyn Store>) {
+    let bed = Bed::new(store).await;
+    let key = bed.one(at(0)).await;
+    let claim = bed.claim_one(at(0)).await;
+    let object = object(NO_SHA256);
+    assert_eq!(object.sha256, None);
+    bed.finish(claim, Outcome::Success { facts: facts(), object: object.clone() }, at(1)).await;
+    assert_eq!(bed.store.media_object(key).await.unwrap(), Some((object, facts())));
 }
 
 pub(super) async fn a_failed_job_makes_no_medium(store: Arc<dyn Store>) {

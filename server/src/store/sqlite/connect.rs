@@ -113,7 +113,7 @@ impl Place {
         let lasting = |e: refinery::Error| StoreError::Engine(e.to_string());
         let known = migrations().map_err(lasting)?.iter().map(|m| count(m.version())).max();
         let place = Self(path.to_owned());
-        let schema = place.version().map_err(Trouble::into_error)?;
+        let schema = place.version().map_err(|failure| failure.to_store_error())?;
         let problems = place.problems().map_err(|failure| failure.to_store_error())?;
         let known = known.unwrap_or(0);
         Ok(Inspection { schema, known, engine: rusqlite::version(), problems })
@@ -133,7 +133,13 @@ impl Place {
         let lasting = |e: refinery::Error| Trouble::Lasting(StoreError::Engine(e.to_string()));
         let migrations = migrations().map_err(lasting)?;
         let known = migrations.iter().map(|m| count(m.version())).max().unwrap_or(0);
-        let found = self.version()?;
+        let found = match self.version() {
+            Err(failure) if failure.is_unfinished() => {
+                self.roll_back()?;
+                self.version()?
+            }
+            found => found?,
+        };
         if found > known {
             return Err(Trouble::Lasting(StoreError::Newer { found, known }));
         }
@@ -152,21 +158,18 @@ impl Place {
     }
 
     /// The schema version of the file, 0 for an empty one; changes nothing.
-    fn version(&self) -> Result<u32, Trouble> {
-        let connection = self.reader()?;
-        let exists = connection
-            .query_row(
-                "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'",
-                [],
-                |_| Ok(()),
-            )
-            .optional()
-            .map_err(Failure::from)?;
-        if exists.is_none() {
-            return Ok(0);
-        }
-        let query = "SELECT COALESCE(MAX(version), 0) FROM refinery_schema_history";
-        Ok(connection.query_row(query, [], |row| row.get(0)).map_err(Failure::from)?)
+    fn version(&self) -> Result<u32, Failure> {
+        version(&self.reader()?)
+    }
+
+    /// Undoes what a crash left unfinished from before the file had its write-ahead log: the power
+    /// went, or the process was killed, while the file was being made. SQLite does it when somebody
+    /// who may write looks at the file; whoever may only read is refused.
+    fn roll_back(&self) -> Result<(), Failure> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.0, flags)?;
+        settings(&connection, READER_CACHE_KIB)?;
+        version(&connection).map(drop)
     }
 
     /// A connection that may write; only the writer's thread holds one.
@@ -193,6 +196,19 @@ impl Place {
         connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     }
+}
+
+fn version(connection: &Connection) -> Result<u32, Failure> {
+    let exists = connection
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |_| {
+            Ok(())
+        })
+        .optional()?;
+    if exists.is_none() {
+        return Ok(0);
+    }
+    let query = "SELECT COALESCE(MAX(version), 0) FROM refinery_schema_history";
+    Ok(connection.query_row(query, [], |row| row.get(0))?)
 }
 
 fn settings(connection: &Connection, cache_kib: u32) -> Result<(), Failure> {
@@ -223,14 +239,6 @@ fn is_on_network(_directory: &Path) -> std::io::Result<bool> {
 enum Trouble {
     Passing(StoreError),
     Lasting(StoreError),
-}
-
-impl Trouble {
-    fn into_error(self) -> StoreError {
-        match self {
-            Self::Passing(error) | Self::Lasting(error) => error,
-        }
-    }
 }
 
 impl From<Failure> for Trouble {

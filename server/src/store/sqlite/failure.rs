@@ -35,6 +35,12 @@ impl Failure {
         matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
+    /// Whether a connection that only reads met a transaction that a crash left, which must be
+    /// undone first.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.code() == Some(ErrorCode::ReadOnly)
+    }
+
     /// Whether the connection may no longer be trusted: after a failed write or fsync, what it
     /// believes and what is on the disk may differ (PostgreSQL's lesson of 2018).
     pub(super) fn spoils_the_connection(&self) -> bool {

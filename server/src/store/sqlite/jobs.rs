@@ -301,7 +301,8 @@ fn insert_media(
         facts.codec,
         object.object_key,
         row::count(object.size),
-        object.sha256,
+        // The column takes no NULL: an empty text is none.
+        object.sha256.as_deref().unwrap_or_default(),
         object.crc64.cast_signed(),
         object.location,
         object.md5,

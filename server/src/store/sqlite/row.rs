@@ -195,7 +195,7 @@ pub(super) fn facts_and_object(
     let object = StoredObject {
         object_key: row.get(at(9))?,
         size: natural(row, at(10))?,
-        sha256: row.get(at(11))?,
+        sha256: Some(row.get(at(11))?).filter(|text: &String| !text.is_empty()),
         crc64: row.get::<_, i64>(at(12))?.cast_unsigned(),
         location: row.get(at(13))?,
         md5: row.get(at(14))?,

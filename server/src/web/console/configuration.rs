@@ -24,6 +24,6 @@ pub(super) async fn show(visit: &Visit) -> Answered {
     let only_set = visit.query.get("show") == Some("set");
     let settings =
         reply.settings.into_iter().filter(|setting| !only_set || is_set(setting)).collect();
-    let frame = Frame::new(visit, "/console/configuration");
+    let frame = Frame::still(visit, "/console/configuration");
     ok(&ConfigurationPage { frame, settings, set, only_set })
 }

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 /// Largest form, in bytes: twenty URLs of 8 KiB, percent-encoded, fit.
 pub(super) const FORM_LIMIT: usize = 1024 * 1024;
+/// Largest form that carries another one, which is encoded once more: three bytes for one at most.
+pub(super) const CARRIER_LIMIT: usize = 3 * FORM_LIMIT + 4096;
 /// Most pairs that are looked at.
 const PAIRS: usize = 1_000;
 /// Name of the field that holds the session's token.

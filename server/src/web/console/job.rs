@@ -10,8 +10,8 @@ use super::causes::{Cause, cause_of};
 use super::form::{Fields, link};
 use super::format::{Moment, bytes, duration, line, visible};
 use super::media::{Medium, medium};
-use super::page::{Answered, Frame, Trouble, done, page};
-use super::submit::{is_about_the_form, words};
+use super::page::{Answered, Frame, Trouble, done, mendable, page};
+use super::submit::words;
 use super::view::Job;
 use super::visit::{Visit, unexpected};
 
@@ -135,7 +135,7 @@ pub(super) async fn replace(visit: &Visit, id: &str, form: &Fields) -> Answered 
         }
         Ok(reply) => Err(unexpected(&reply).into()),
         Err(fault) if fault.code() == Code::InvalidJobIdNotFound => Err(Trouble::NoSuchPage),
-        Err(fault) if is_about_the_form(&fault) => {
+        Err(fault) if mendable(&fault).is_some() => {
             render(visit, id, Some((url, fault.message().to_owned()))).await
         }
         Err(fault) => render(visit, id, Some((url, words(&fault)))).await,

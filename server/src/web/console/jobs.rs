@@ -7,7 +7,7 @@ use wire::time::parse_utc;
 
 use super::causes::{CAUSES, Cause};
 use super::form::{Fields, link};
-use super::page::{Answer, Answered, Frame, ok};
+use super::page::{Answer, Answered, Frame, mendable, ok, page};
 use super::view::Job;
 use super::visit::{Visit, unexpected};
 
@@ -60,11 +60,11 @@ struct Filter {
     from: String,
     to: String,
     code: String,
-    problem: Option<&'static str>,
+    problem: Option<String>,
 }
 
 pub(super) async fn show(visit: &Visit) -> Answered {
-    let filter = Filter::read(&visit.query);
+    let mut filter = Filter::read(&visit.query);
     if is_job_id(&filter.q) {
         let account = visit.account().unwrap_or_default();
         return Ok(Answer::Moved(link(
@@ -74,18 +74,20 @@ pub(super) async fn show(visit: &Visit) -> Answered {
     }
     let account = visit.account_or_all();
     let many_accounts = account == "*";
-    let reply = visit.call("ListUrlUploadJobs", filter.params(visit, account)).await?;
-    let Reply::ListUrlUploadJobs(reply) = reply else { return Err(unexpected(&reply).into()) };
+    let reply = match visit.call("ListUrlUploadJobs", filter.params(visit, account)).await {
+        Ok(Reply::ListUrlUploadJobs(reply)) => reply,
+        Ok(other) => return Err(unexpected(&other).into()),
+        Err(fault) => {
+            let Some(status) = mendable(&fault) else { return Err(fault.into()) };
+            filter.problem = Some(fault.message().to_owned());
+            return page(status, &refused(visit, filter));
+        }
+    };
     let jobs = rows(visit, &reply.infos);
     let with = |changes: &[(&str, &str)]| address(&visit.query, changes);
-    let states = STATES.iter().map(|(name, word, _)| StateLink {
-        href: with(&[("status", name), ("next", "")]),
-        word,
-        current: *name == filter.status,
-    });
     ok(&JobsPage {
         frame: Frame::new(visit, "/console/jobs"),
-        states: states.collect(),
+        states: states(visit, &filter),
         is_filtered: FILTERS.iter().any(|name| visit.query.get(name).is_some()),
         many_accounts,
         jobs,
@@ -96,6 +98,32 @@ pub(super) async fn show(visit: &Visit) -> Answered {
         codes: CAUSES,
         filter,
     })
+}
+
+/// The filters as they were typed, and why nothing can be looked for by them.
+fn refused(visit: &Visit, filter: Filter) -> JobsPage {
+    JobsPage {
+        frame: Frame::still(visit, "/console/jobs"),
+        states: states(visit, &filter),
+        is_filtered: true,
+        many_accounts: false,
+        jobs: Vec::new(),
+        next: None,
+        first: None,
+        here: address(&visit.query, &[]),
+        clear: "/console/jobs",
+        codes: CAUSES,
+        filter,
+    }
+}
+
+fn states(visit: &Visit, filter: &Filter) -> Vec<StateLink> {
+    let state = |(name, word, _): &(&str, &'static str, &str)| StateLink {
+        href: address(&visit.query, &[("status", name), ("next", "")]),
+        word,
+        current: *name == filter.status,
+    };
+    STATES.iter().map(state).collect()
 }
 
 /// Jobs for a table; those of other accounts say whose they are.
@@ -143,8 +171,11 @@ impl Filter {
             code: query.text("code"),
             problem: None,
         };
-        if [&filter.from, &filter.to].iter().any(|at| !at.is_empty() && time(at).is_none()) {
-            filter.problem = Some("A time is written 2026-01-02T03:04, in UTC. It was left out.");
+        let wrong = |at: &&mut String| !at.is_empty() && time(at).is_none();
+        for at in [&mut filter.from, &mut filter.to].into_iter().filter(wrong) {
+            at.clear();
+            let problem = "A time is written 2026-01-02T03:04, in UTC. It was left out.";
+            filter.problem = Some(problem.to_owned());
         }
         filter
     }

@@ -7,7 +7,7 @@ use wire::reply::{PlayInfo, Reply};
 use super::form::link;
 use super::format::{Moment, bytes, duration, visible, whole};
 use super::jobs::{PAGE, rows};
-use super::page::{Answered, Frame, ok};
+use super::page::{Answered, Frame, mendable, ok, page};
 use super::view::Job;
 use super::visit::{Visit, unexpected};
 
@@ -21,6 +21,8 @@ struct MediaPage {
     account: String,
     next: Option<String>,
     first: Option<String>,
+    /// Why nothing can be looked for by the filter.
+    problem: Option<String>,
 }
 
 #[derive(Template)]
@@ -53,9 +55,25 @@ pub(super) async fn list(visit: &Visit) -> Answered {
         ("NextToken", visit.query.text("next")),
         ("PageSize", PAGE.to_string()),
     ];
-    let reply = visit.call("ListUrlUploadJobs", params).await?;
-    let Reply::ListUrlUploadJobs(reply) = reply else { return Err(unexpected(&reply).into()) };
     let of = visit.query.text("account");
+    let reply = match visit.call("ListUrlUploadJobs", params).await {
+        Ok(Reply::ListUrlUploadJobs(reply)) => reply,
+        Ok(other) => return Err(unexpected(&other).into()),
+        Err(fault) => {
+            let Some(status) = mendable(&fault) else { return Err(fault.into()) };
+            let template = MediaPage {
+                frame: Frame::still(visit, "/console/media"),
+                media: Vec::new(),
+                many_accounts: false,
+                next: None,
+                first: None,
+                account: of,
+                q,
+                problem: Some(fault.message().to_owned()),
+            };
+            return page(status, &template);
+        }
+    };
     let at = |next: &str| {
         link("/console/media", [("q", q.as_str()), ("account", of.as_str()), ("next", next)])
     };
@@ -67,6 +85,7 @@ pub(super) async fn list(visit: &Visit) -> Answered {
         first: visit.query.get("next").map(|_| at("")),
         account: of.clone(),
         q: q.clone(),
+        problem: None,
     })
 }
 

@@ -46,6 +46,7 @@ mod visit;
 pub(crate) use causes::{CAUSES, Cause};
 pub use session::{COOKIE, Console};
 
+use form::FORM_LIMIT;
 use page::{Answered, Trouble};
 use visit::{Arrival, Visit};
 
@@ -78,7 +79,7 @@ async fn read(State(api): State<Arc<Api>>, request: Request) -> Response {
 /// An action. Without a session the sign-in page keeps what was typed; without the session's own
 /// token in the form nothing is done.
 async fn act(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let arrival = match Arrival::read(&api, request).await {
+    let arrival = match Arrival::read(&api, request, FORM_LIMIT).await {
         Ok(arrival) => arrival,
         Err(refusal) => return refusal,
     };

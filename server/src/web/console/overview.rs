@@ -55,6 +55,7 @@ struct Figures {
     failed: String,
     canceled: String,
     put_off: String,
+    unfinished: String,
     bytes: String,
     latency: String,
 }
@@ -166,11 +167,31 @@ fn charts(points: &[Point]) -> Vec<Chart> {
     };
     let total = |of: fn(&Point) -> u64| points.iter().map(of).sum::<u64>();
     let series = |name, colour, values| Series { name, colour, values };
+    let depth: Vec<f64> = points.iter().map(|point| point.unfinished as f64).collect();
+    let queue = Plot {
+        id: "chart-queue",
+        title: "Jobs in the queue",
+        description: format!(
+            "{} now, at most {}.",
+            count(points.last().map_or(0, |point| point.unfinished)),
+            count(points.iter().map(|point| point.unfinished).max().unwrap_or(0))
+        ),
+        times: &times,
+        bars: vec![],
+        line: Some(series(
+            "pending, running or waiting",
+            'a',
+            depth.into_iter().map(Some).collect(),
+        )),
+        unit: short,
+        scale: Scale::Decimal,
+    };
     let ended = Plot {
         id: "chart-jobs",
-        title: "Jobs ended per minute",
+        title: "Jobs per minute",
         description: format!(
-            "{} succeeded, {} failed, {} were cancelled.",
+            "{} accepted; {} succeeded, {} failed, {} were cancelled.",
+            count(total(|p| p.accepted)),
             count(total(|p| p.succeeded)),
             count(total(|p| p.failed)),
             count(total(|p| p.canceled))
@@ -181,7 +202,7 @@ fn charts(points: &[Point]) -> Vec<Chart> {
             series("failed", 'b', rate(|p| p.failed)),
             series("cancelled", 'd', rate(|p| p.canceled)),
         ],
-        line: None,
+        line: Some(series("accepted", 'a', rate(|p| p.accepted))),
         unit: short,
         scale: Scale::Decimal,
     };
@@ -208,21 +229,7 @@ fn charts(points: &[Point]) -> Vec<Chart> {
         unit: seconds,
         scale: Scale::Time,
     };
-    let accepted = Plot {
-        id: "chart-accepted",
-        title: "Jobs accepted per minute",
-        description: format!(
-            "{} accepted, {} put off after a fault.",
-            count(total(|p| p.accepted)),
-            count(total(|p| p.put_off))
-        ),
-        times: &times,
-        bars: vec![series("accepted", 'a', rate(|p| p.accepted))],
-        line: (total(|p| p.put_off) > 0).then(|| series("put off", 'c', rate(|p| p.put_off))),
-        unit: short,
-        scale: Scale::Decimal,
-    };
-    vec![ended.draw(4.0), received.draw(1_000.0), accepted.draw(4.0), time.draw(1.0)]
+    vec![queue.draw(4.0), ended.draw(4.0), received.draw(1_000.0), time.draw(1.0)]
 }
 
 /// A rate: whole where it can be.
@@ -242,6 +249,7 @@ fn figures(point: &Point) -> Figures {
         failed: count(point.failed),
         canceled: count(point.canceled),
         put_off: count(point.put_off),
+        unfinished: count(point.unfinished),
         bytes: bytes(point.bytes),
         latency: if point.succeeded > 0 { seconds(point.seconds) } else { "–".to_owned() },
     }

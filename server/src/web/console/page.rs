@@ -216,6 +216,13 @@ fn seconds_to_wait(fault: &Fault) -> u64 {
     fault.retry_after_ms().unwrap_or(1_000).div_ceil(1_000)
 }
 
+/// The status of what the visitor can mend by typing something else; nothing for what passes or is the
+/// server's own trouble.
+pub(super) fn mendable(fault: &Fault) -> Option<StatusCode> {
+    let is_theirs = fault.status() < 500 && fault.retry_after_ms().is_none();
+    StatusCode::from_u16(fault.status()).ok().filter(|_| is_theirs)
+}
+
 fn words_of(fault: &Fault) -> Words {
     let code = fault.code_text().into_owned();
     let fix = explain(&code).map(|explanation| explanation.fix).unwrap_or_default();

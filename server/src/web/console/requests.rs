@@ -6,7 +6,7 @@ use wire::code::{Explanation, explain};
 use wire::reply::{Reply, RequestRecord};
 
 use super::format::{Moment, visible};
-use super::page::{Answered, Frame, ok, page};
+use super::page::{Answered, Frame, mendable, ok, page};
 use super::visit::{Visit, unexpected};
 
 #[derive(Template)]
@@ -33,7 +33,8 @@ pub(super) async fn show(visit: &Visit) -> Answered {
     }
     let reply = match visit.call("GetRequestRecord", vec![("Id", id.clone())]).await {
         Ok(reply) => reply,
-        Err(fault) if fault.status() == 404 => {
+        // An id that cannot be one is not there either.
+        Err(fault) if mendable(&fault).is_some() => {
             let template = RequestsPage { frame, id, missing: true, found: None };
             return page(StatusCode::NOT_FOUND, &template);
         }

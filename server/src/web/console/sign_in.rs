@@ -12,7 +12,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use wire::code::Fault;
 
-use super::form::{Fields, own_path};
+use super::form::{CARRIER_LIMIT, FORM_LIMIT, Fields, own_path};
 use super::page::{self, Answer, Answered};
 use super::session;
 use super::visit::Arrival;
@@ -96,7 +96,7 @@ pub(super) async fn confirm(State(api): State<Arc<Api>>, request: Request) -> Re
 
 /// `POST /console/ticket`: a session for a ticket.
 pub(super) async fn redeem(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let arrival = match Arrival::read(&api, request).await {
+    let arrival = match Arrival::read(&api, request, CARRIER_LIMIT).await {
         Ok(arrival) => arrival,
         Err(refusal) => return refusal,
     };
@@ -142,7 +142,7 @@ fn welcome(api: &Api, cookie: &HeaderValue, back: &str, kept: &str) -> Answered 
 /// `POST /console/sign-out`: the session ends here and now, and the cookie goes. Its own form
 /// carries the token; without a session there is nothing to end.
 pub(super) async fn sign_out(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let arrival = match Arrival::read(&api, request).await {
+    let arrival = match Arrival::read(&api, request, FORM_LIMIT).await {
         Ok(arrival) => arrival,
         Err(refusal) => return refusal,
     };

@@ -9,8 +9,9 @@ use wire::reply::Reply;
 
 use super::again::titles;
 use super::form::{Fields, link};
-use super::page::{Answered, Frame, done, ok, page};
+use super::page::{Answered, Frame, done, mendable, ok, page};
 use super::visit::{Visit, unexpected};
+use crate::door::random;
 
 #[derive(Template)]
 #[template(path = "console/submit.html")]
@@ -20,16 +21,25 @@ struct SubmitPage {
     title: String,
     user_data: String,
     account: String,
+    /// The call's `SessionId`: a form that is sent twice makes its jobs once.
+    session: String,
     problem: Option<String>,
 }
 
+/// Characters of a `SessionId`, of at most 50.
+const SESSION_LENGTH: usize = 32;
+/// Somebody went back to a form that was sent, and changed it.
+const SENT: &str = "This form was sent before, with something else in it, and its jobs were made. \
+                    Submit again to make jobs of what is in it now, too.";
+
 pub(super) fn show(visit: &Visit) -> Answered {
     ok(&SubmitPage {
-        frame: Frame::new(visit, "/console/submit"),
+        frame: Frame::still(visit, "/console/submit"),
         urls: visit.query.text("urls"),
         title: String::new(),
         user_data: String::new(),
         account: visit.query.text("account"),
+        session: random::alphanumeric(SESSION_LENGTH),
         problem: None,
     })
 }
@@ -43,7 +53,8 @@ pub(super) async fn submit(visit: &Visit, form: &Fields) -> Answered {
         .filter(|url| !url.is_empty())
         .collect();
     if urls.is_empty() {
-        return refused(visit, form, "Give at least one URL.".to_owned());
+        let problem = "Give at least one URL.".to_owned();
+        return refused(visit, form, form.text("session"), problem);
     }
     let account = form.text("account");
     let params = vec![
@@ -51,6 +62,7 @@ pub(super) async fn submit(visit: &Visit, form: &Fields) -> Answered {
         ("UploadURLs", urls.iter().map(|url| percent::encode(url)).collect::<Vec<_>>().join(",")),
         ("UploadMetadatas", titles(&urls, form.get("title").unwrap_or_default())),
         ("UserData", form.text("user_data")),
+        ("SessionId", form.text("session")),
     ];
     match visit.call("UploadMediaByURL", params).await {
         Ok(Reply::UploadMediaByUrl(reply)) => {
@@ -65,13 +77,15 @@ pub(super) async fn submit(visit: &Visit, form: &Fields) -> Answered {
             }
         }
         Ok(other) => Err(unexpected(&other).into()),
-        Err(fault) if is_about_the_form(&fault) => refused(visit, form, fault.message().to_owned()),
-        Err(fault) => refused(visit, form, words(&fault)),
+        Err(fault) if fault == Fault::invalid("SessionId") => {
+            refused(visit, form, random::alphanumeric(SESSION_LENGTH), SENT.to_owned())
+        }
+        Err(fault) if mendable(&fault).is_some() => {
+            refused(visit, form, form.text("session"), fault.message().to_owned())
+        }
+        // It may have been done all the same: the same session makes sure that it is done once.
+        Err(fault) => refused(visit, form, form.text("session"), words(&fault)),
     }
-}
-
-pub(super) fn is_about_the_form(fault: &Fault) -> bool {
-    fault.status() < 500 && fault.retry_after_ms().is_none()
 }
 
 pub(super) fn words(fault: &Fault) -> String {
@@ -81,13 +95,14 @@ pub(super) fn words(fault: &Fault) -> String {
     }
 }
 
-fn refused(visit: &Visit, form: &Fields, problem: String) -> Answered {
+fn refused(visit: &Visit, form: &Fields, session: String, problem: String) -> Answered {
     let template = SubmitPage {
         frame: Frame::still(visit, "/console/submit"),
         urls: form.text("urls"),
         title: form.text("title"),
         user_data: form.text("user_data"),
         account: form.text("account"),
+        session,
         problem: Some(problem),
     };
     page(StatusCode::UNPROCESSABLE_ENTITY, &template)

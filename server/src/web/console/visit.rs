@@ -15,7 +15,7 @@ use wire::params::Params;
 use wire::reply::Reply;
 use wire::spec::{self, Operation};
 
-use super::form::{FORM_LIMIT, Fields, TOKEN, link};
+use super::form::{Fields, TOKEN, link};
 use super::page;
 use super::session;
 use crate::api::auth::Caller;
@@ -55,18 +55,17 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// Takes a form in, from pages of this server alone.
+    /// Takes a form in, of at most `limit` bytes, from pages of this server alone.
     ///
     /// # Errors
     /// The page that says why not.
-    pub(super) async fn read(api: &Api, request: Request) -> Result<Self, Response> {
+    pub(super) async fn read(api: &Api, request: Request, limit: usize) -> Result<Self, Response> {
         let source = Peer::of(&request);
         let (parts, body) = request.into_parts();
         if !session::is_same_origin(api, &parts.headers) {
             return Err(page::refuse_origin(api));
         }
-        let collected =
-            tokio::time::timeout(FORM_TIMEOUT, Limited::new(body, FORM_LIMIT).collect());
+        let collected = tokio::time::timeout(FORM_TIMEOUT, Limited::new(body, limit).collect());
         let Ok(Ok(body)) = collected.await else {
             return Err(page::refuse(api, &Fault::new(Code::RequestTooLarge)));
         };

@@ -44,6 +44,8 @@ fn is_hardened(path: &str, page: &Answer) {
             assert!(distinct.contains(&id.to_owned()), "{path}: {used} names no part: {id}");
         }
     }
+    let is_watched = html.contains(" data-live-from=");
+    assert_eq!(is_watched, html.contains("<!--live:"), "{path}: watched where something changes");
     assert!(html.contains("<main") && html.contains("<h1"), "{path}: landmarks");
 }
 
@@ -256,6 +258,30 @@ async fn a_failed_job_tells_why_and_is_submitted_again_as_it_was() {
     let base = format!("http://{}", server.node().address());
     let played = browser.get(source.unwrap().strip_prefix(&base).unwrap()).await;
     assert_eq!(played.status, 200, "the player's address plays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_sent_twice_makes_its_jobs_once() {
+    let server = Server::start_with(|c| c.transfers = 0).await;
+    let mut browser = Browser::signed_in(&server.client()).await;
+    let submit = form(browser.get("/console/submit").await.text(), "/console/submit");
+    let urls = [("urls", "http://media.example/twice.mp4")];
+    let first = browser.send(&submit, &urls).await;
+    let second = browser.send(&submit, &urls).await;
+    assert_eq!(first.status, 303, "{}", first.text());
+    assert_eq!(first.header("location"), second.header("location"));
+    let listed = server.client().call("ListUrlUploadJobs", &[]).await.ok();
+    assert_eq!(listed["URLUploadInfoList"].as_array().unwrap().len(), 1);
+    // Back at the form that was sent, something is changed: that is said, and can be sent.
+    let changed = browser.send(&submit, &[("urls", "http://media.example/other.mp4")]).await;
+    assert_eq!(changed.status, 422);
+    assert!(changed.text().contains("This form was sent before"), "{}", changed.text());
+    let offered = form(changed.text(), "/console/submit");
+    let other = browser.send(&offered, &[("urls", "http://media.example/other.mp4")]).await;
+    assert_eq!(other.status, 303, "{}", other.text());
+    // The form of another visit is another call.
+    let again = browser.fill_in("/console/submit", "/console/submit", &urls).await;
+    assert_ne!(again.header("location"), first.header("location"));
 }
 
 async fn throttled(browser: &Browser) -> Answer {

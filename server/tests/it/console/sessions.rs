@@ -146,3 +146,22 @@ async fn what_was_typed_outlives_the_session() {
     assert_eq!(browser.send(&waiting, &[]).await.status, 303);
     assert_eq!(listed().await["URLUploadInfoList"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_any_size_that_may_be_sent_outlives_the_session() {
+    let server = Server::start_with(|c| c.transfers = 0).await;
+    let mut browser = Browser::new(&server.client());
+    // Most of it is encoded once more on its way through the sign-in page: it grows beyond 1 MiB.
+    let typed = format!("x{}y", "+ %\u{e9}".repeat(70_000));
+    let asked = browser.post("/console/submit", &[("user_data", &typed)]).await;
+    assert_eq!(asked.status, 401);
+    let value = ticket(&server.client()).await;
+    let sign_in = form(asked.text(), "/console/ticket");
+    let carried = &sign_in.fields.iter().find(|(name, _)| name == "form").unwrap().1;
+    assert!(carried.len() > 700_000, "{}", carried.len());
+    let resumed = browser.send(&sign_in, &[("value", &value)]).await;
+    assert_eq!(resumed.status, 200, "{:.300}", resumed.text());
+    let waiting = form(resumed.text(), "/console/submit");
+    let held = waiting.fields.iter().find(|(name, _)| name == "user_data").unwrap();
+    assert!(held.1 == typed, "all of it");
+}

@@ -1,8 +1,11 @@
 //! What the tests stand on: a server in this process or as a process of its own, an origin, and a
 //! signing client that can also be made to misbehave.
 
+pub mod ledger;
+pub mod mounts;
 pub mod origin;
 pub mod process;
+pub mod seeded;
 pub mod strace;
 
 use std::net::SocketAddr;

@@ -16,8 +16,8 @@ use crate::store::conformance::bed::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, MediaRef, Nonce, NonceUse, PageRequest,
-    Replacement, Retention, Session, Store, Submission, SubmitLimits,
+    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, Counted, MediaRef, Nonce, NonceUse,
+    PageRequest, Replacement, Retention, Session, Store, Submission, SubmitLimits,
 };
 
 /// A call; numbers stand for accounts, URLs and jobs, taken modulo what there is.
@@ -459,6 +459,24 @@ impl Side {
         }
         out
     }
+
+    /// Jobs that were accepted and did not end by the tallies, and jobs in the queue. The length of
+    /// the queue in the past is reckoned from that.
+    async fn unfinished(&self) -> (u64, u64) {
+        let (mut accepted, mut ended) = (0, 0);
+        for tally in self.bed.store.tallies(None, Timestamp(0)).await.unwrap() {
+            match tally.what {
+                Counted::Accepted => accepted += tally.jobs,
+                Counted::Succeeded | Counted::Failed(_) | Counted::Canceled => ended += tally.jobs,
+                Counted::PutOff(_) => {}
+            }
+        }
+        let queues = self.bed.store.queues().await.unwrap();
+        let queued = queues
+            .iter()
+            .map(|queue| queue.pending + queue.running + queue.waiting + queue.awaiting);
+        (accepted - ended, queued.sum())
+    }
 }
 
 #[test]
@@ -486,6 +504,11 @@ fn the_durable_store_answers_as_the_one_in_memory() {
             suspect.bed.store = disk.open().await;
             let (expected, given) = (model.everything().await, suspect.everything().await);
             prop_assert_eq!(expected, given, "after reopening");
+            // A purge forgets old tallies.
+            if !calls.iter().any(|call| matches!(call, Call::Purge { .. })) {
+                let (counted, queued) = suspect.unfinished().await;
+                prop_assert_eq!(counted, queued, "tallies and queues");
+            }
             Ok(())
         })
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Disk;
+use super::{Disk, SqliteStore};
 use crate::domain::account::{AccessKey, KeyStatus};
 use crate::domain::job::StateKind;
 use crate::store::conformance::bed::{
@@ -154,4 +154,30 @@ async fn a_store_dropped_without_a_close_ends_its_thread() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the thread ends");
+}
+
+/// The state between the write to a database file and the end of its transaction, from before it had
+/// its write-ahead log: campaign K7 found that a server killed there never started again.
+#[tokio::test]
+async fn a_file_whose_making_was_killed_half_way_opens_all_the_same() {
+    let (killed, disk) = (Disk::new(), Disk::new());
+    let db = killed.foreign();
+    // More than the cache holds, so that the file is written before the transaction ends.
+    db.execute_batch(
+        "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; CREATE TABLE half (text); BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+         INSERT INTO half SELECT zeroblob(1000) FROM n;",
+    )
+    .unwrap();
+    let beside = |disk: &Disk| disk.0.path().join("haulage.db-journal");
+    std::fs::copy(killed.path(), disk.path()).unwrap();
+    std::fs::copy(beside(&killed), beside(&disk)).unwrap();
+
+    // Whoever looks without the right to write must be refused here, or nothing was shown.
+    assert!(SqliteStore::inspect(&disk.path()).is_err());
+    let store = disk.open().await;
+    let half: i64 =
+        disk.foreign().query_row("SELECT COUNT(*) FROM half", [], |row| row.get(0)).unwrap();
+    assert_eq!(half, 0, "what was not committed is undone");
+    store.close().await.unwrap();
 }
