@@ -45,8 +45,8 @@ pub struct Client {
     jobs: Vec<(String, String)>,
     /// How far each job has come, as this client saw it.
     seen: BTreeMap<String, String>,
-    /// Moments of accepted queries on one node: sent and answered.
-    accepted: BTreeMap<usize, VecDeque<(Instant, Instant)>>,
+    /// Moments of accepted queries on one process of a node: sent and answered.
+    accepted: BTreeMap<(usize, u64), VecDeque<(Instant, Instant)>>,
 }
 
 /// What a client gets: an answer, with the code when it is a refusal.
@@ -54,7 +54,8 @@ pub struct Client {
 struct Answer {
     status: u16,
     body: Value,
-    node: usize,
+    /// Node and boot.
+    by: (usize, u64),
     sent: Instant,
 }
 
@@ -160,7 +161,8 @@ impl Client {
             }
         }
         let witness = self.world.witness();
-        let jobs = |url: &String| witness.jobs.values().filter(|seen| seen.url.starts_with(url)).count();
+        let jobs =
+            |url: &String| witness.jobs.values().filter(|seen| seen.url.starts_with(url)).count();
         let counts: Vec<usize> = urls.iter().map(jobs).collect();
         if counts.iter().any(|count| *count != counts[0]) {
             violate(2, format!("of one submission some exist: {counts:?} for {urls:?}"));
@@ -246,7 +248,7 @@ impl Client {
     /// limit says.
     fn judge_throttle(&mut self, answer: &Answer) {
         let now = Instant::now();
-        let accepted = self.accepted.entry(answer.node).or_default();
+        let accepted = self.accepted.entry(answer.by).or_default();
         accepted.push_back((answer.sent, now));
         while accepted.front().is_some_and(|(_, end)| now - *end > Duration::from_secs(2)) {
             accepted.pop_front();
@@ -335,9 +337,8 @@ impl Client {
                 self.world.violate(6, format!("{id} was said to be cancelled and is {seen:?}"));
             }
         }
-        let own = |key: &Key| {
-            witness.jobs.get(key).is_some_and(|seen| seen.account == self.own.account)
-        };
+        let own =
+            |key: &Key| witness.jobs.get(key).is_some_and(|seen| seen.account == self.own.account);
         for input in asked {
             let (in_canceled, in_missing) = (canceled.contains(input), missing.contains(input));
             if in_canceled && in_missing {
@@ -375,16 +376,17 @@ impl Client {
         let signed = signer.v3("haulage.test", action, params, at);
         let faults = self.world.swarm.client;
         let twice = self.world.strikes(faults.twice);
-        let (one, other) = (self.rng.index(self.world.swarm.nodes), self.rng.index(self.world.swarm.nodes));
+        let (one, other) =
+            (self.rng.index(self.world.swarm.nodes), self.rng.index(self.world.swarm.nodes));
         let second = twice.then(|| {
             let (world, signed) = (self.world.clone(), signed.clone());
             let late = self.rng.millis(0, 400);
             crate::world::spawn(async move {
                 pause(late).await;
-                deliver(&world, other, signed, action_is_safe_twice()).await
+                deliver(&world, other, signed).await
             })
         });
-        let answer = deliver(&self.world, one, signed, Duration::ZERO).await;
+        let answer = deliver(&self.world, one, signed).await;
         let again = match second {
             Some(second) => second.await.ok().flatten(),
             None => None,
@@ -398,7 +400,8 @@ impl Client {
             codes.unwrap_or_default()
         ));
         if of(&answer) == 200 && of(&again) == 200 {
-            self.world.violate(21, format!("{action}: one nonce was accepted by n{one} and n{other}"));
+            self.world
+                .violate(21, format!("{action}: one nonce was accepted by n{one} and n{other}"));
         }
         // An answer that gets lost on its way back was given all the same.
         let answer = answer.or(again);
@@ -410,21 +413,12 @@ impl Client {
     }
 }
 
-fn action_is_safe_twice() -> Duration {
-    Duration::ZERO
-}
-
 /// Brings a request to a node and its answer back.
-async fn deliver(
-    world: &Arc<World>,
-    node: usize,
-    signed: Signed,
-    extra: Duration,
-) -> Option<Answer> {
+async fn deliver(world: &Arc<World>, node: usize, signed: Signed) -> Option<Answer> {
     let faults = world.swarm.client;
     let slow = world.strikes(faults.slow);
     let late = world.late(0, if slow { 1_000 } else { 10 });
-    pause(late + extra).await;
+    pause(late).await;
     if world.strikes(faults.lost_request) {
         world.cover("client: lost request");
         pause(PATIENCE).await;
@@ -432,6 +426,7 @@ async fn deliver(
     }
     let sent = Instant::now();
     let process = world.nodes[node].process()?;
+    let by = (node, world.nodes[node].boots());
     if process.stop.is_draining() {
         return None;
     }
@@ -451,7 +446,7 @@ async fn deliver(
     let made = tokio::time::timeout(4 * PATIENCE, made).await.ok()?.ok()??;
     let (status, body) = made?;
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Some(Answer { status, body, node, sent })
+    Some(Answer { status, body, by, sent })
 }
 
 /// How far a status is: accepted, begun, ended.

@@ -69,7 +69,11 @@ impl Link {
         let (world, faults) = (&self.world, &self.world.swarm.store);
         let very = |slow: bool| {
             let lease = world.swarm.lease;
-            if slow { lease + lease.mul_f64(world.chance().range(0, 20) as f64 / 10.0) } else { Duration::ZERO }
+            if slow {
+                lease + lease.mul_f64(world.chance().range(0, 20) as f64 / 10.0)
+            } else {
+                Duration::ZERO
+            }
         };
         let shared = !world.swarm.embedded;
         let way = |most: u64| world.late(0, most);

@@ -82,6 +82,11 @@ impl Node {
         self.index
     }
 
+    /// How many processes it has had, the present one included.
+    pub fn boots(&self) -> u64 {
+        self.boots.load(Ordering::Relaxed)
+    }
+
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -343,11 +348,7 @@ struct Looks;
 
 #[async_trait]
 impl Examine for Looks {
-    async fn examine(
-        &self,
-        _: &std::path::Path,
-        _: Hint<'_>,
-    ) -> Result<MediaFacts, ProbeError> {
+    async fn examine(&self, _: &std::path::Path, _: Hint<'_>) -> Result<MediaFacts, ProbeError> {
         Ok(MediaFacts {
             media_type: MediaType::Video,
             format: "mp4".to_owned(),

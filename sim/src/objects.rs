@@ -70,7 +70,10 @@ impl Shelf {
                 return;
             }
             let result = if error { Err(broken(name)) } else { effect(&on) };
-            on.trace.note(format_args!("{node} {name}: {}", if result.is_ok() { "ok" } else { "error" }));
+            on.trace.note(format_args!(
+                "{node} {name}: {}",
+                if result.is_ok() { "ok" } else { "error" }
+            ));
             if after {
                 on.cover(&format!("crash after {name}"));
                 node.crash(&on, &life, name);

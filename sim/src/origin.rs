@@ -240,9 +240,8 @@ impl Asked {
                 field.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
             })
         };
-        let from = field("range").and_then(|range| {
-            range.strip_prefix("bytes=")?.trim_end_matches('-').parse().ok()
-        });
+        let from = field("range")
+            .and_then(|range| range.strip_prefix("bytes=")?.trim_end_matches('-').parse().ok());
         let host = field("host").unwrap_or_default();
         Self { path, link, host, from, if_range: field("if-range") }
     }
@@ -270,7 +269,9 @@ async fn answer(
     }
     if world.strikes(faults.stall) {
         world.cover("origin: stall before the head");
-        pause(Duration::from_secs(30)).await;
+        // Until the client goes away.
+        let mut nothing = [0u8; 1];
+        let _ = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut nothing)).await;
         return Ok(false);
     }
     let expires = world.strikes(faults.expire);
@@ -287,7 +288,8 @@ async fn answer(
         return Ok(true);
     }
     if world.strikes(faults.status) {
-        let status = ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests"];
+        let status =
+            ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests"];
         let status = status[world.chance().index(status.len())];
         world.cover("origin: status");
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n");

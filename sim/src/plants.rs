@@ -105,7 +105,9 @@ pub(crate) async fn submit(side: &Arc<Side>, mut submission: Submission) -> Stor
             let keys = (0..submission.jobs.len()).map(|n| Key(last.0 + n as i64));
             Ok(Submitted::Accepted(keys.collect()))
         }
-        Some(Plant::HalfASubmission) if submission.jobs.len() > 1 && submission.session.is_none() => {
+        Some(Plant::HalfASubmission)
+            if submission.jobs.len() > 1 && submission.session.is_none() =>
+        {
             let half = submission.jobs.len() / 2;
             submission.jobs.truncate(half);
             memory.job_submit(submission).await?;

@@ -134,9 +134,8 @@ impl Swarm {
             slow: some(0.3),
             burst: some(0.2),
         };
-        let mut every = |low: u64, high: u64| {
-            rng.is(0.5).then(|| Duration::from_millis(rng.range(low, high)))
-        };
+        let mut every =
+            |low: u64, high: u64| rng.is(0.5).then(|| Duration::from_millis(rng.range(low, high)));
         let node = NodeFaults {
             crash: every(2_000, 20_000),
             stop: every(4_000, 20_000),

@@ -16,8 +16,8 @@ use haulage::domain::source_url::SourceUrl;
 use haulage::domain::time::Timestamp;
 use haulage::store::{
     AccountQueue, Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Desk, Finish,
-    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement, Retention, Stats, Store,
-    StoreResult, Submission, Submitted, Tally,
+    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement,
+    Retention, Stats, Store, StoreResult, Submission, Submitted, Tally,
 };
 
 use crate::link::{Link, Side};
@@ -314,9 +314,10 @@ impl Store for Link {
     }
 
     async fn media_find(&self, account: AccountId, media: MediaRef) -> StoreResult<MediaLookup> {
-        self.ask("media_find", move |s| async move {
-            s.world.memory.media_find(account, media).await
-        })
+        self.ask(
+            "media_find",
+            move |s| async move { s.world.memory.media_find(account, media).await },
+        )
         .await
     }
 

@@ -92,16 +92,16 @@ impl Witness {
     /// Whether any job of this source has ever been in a worker's hands. (A replaced URL differs
     /// from the first in its query alone.)
     pub fn was_claimed(&self, source: &str) -> bool {
-        self.jobs.values().any(|seen| {
-            source_of(&seen.url) == source_of(source) && seen.token > Token(0)
-        })
+        self.jobs
+            .values()
+            .any(|seen| source_of(&seen.url) == source_of(source) && seen.token > Token(0))
     }
 
     /// Jobs of an account that wait for another URL.
     pub fn awaiting(&self, account: AccountId) -> Vec<(Key, String)> {
         let of_account = self.jobs.iter().filter(|(_, seen)| seen.account == account);
-        let awaiting = of_account
-            .filter(|(_, seen)| seen.progress.state.kind() == StateKind::AwaitingUrl);
+        let awaiting =
+            of_account.filter(|(_, seen)| seen.progress.state.kind() == StateKind::AwaitingUrl);
         awaiting.map(|(key, seen)| (*key, seen.url.clone())).collect()
     }
 
@@ -171,16 +171,19 @@ impl Witness {
             if !matches!(deed, Deed::Submit) || job.progress != Progress::new() {
                 world.violate(5, format!("job {number} appeared in {}", deed.name()));
             }
-            self.jobs.insert(job.key, Seen {
-                number,
-                account: job.account,
-                url: job.url.expose().to_owned(),
-                created: job.created,
-                progress: job.progress.clone(),
-                token,
-                finished: job.finished,
-                leased_until: None,
-            });
+            self.jobs.insert(
+                job.key,
+                Seen {
+                    number,
+                    account: job.account,
+                    url: job.url.expose().to_owned(),
+                    created: job.created,
+                    progress: job.progress.clone(),
+                    token,
+                    finished: job.finished,
+                    leased_until: None,
+                },
+            );
             return;
         };
         let number = before.number;
@@ -198,7 +201,9 @@ impl Witness {
         if let Some((invariant, why)) = self.broken(world, side, deed, &before, job, token) {
             let what = format!(
                 "job {number}: {why}: {:?} -> {:?} by {} of {node}",
-                before.progress, job.progress, deed.name()
+                before.progress,
+                job.progress,
+                deed.name()
             );
             world.violate(invariant, what);
         }
@@ -276,7 +281,10 @@ impl Witness {
             (Deed::Finish(_, token, _), State::Failed(fault)) => {
                 let early = world.clock.now() < job.deadline;
                 if fault.message.contains("deadline passed") && early {
-                    return Some((24, "the deadline was found to have passed, and has not".to_owned()));
+                    return Some((
+                        24,
+                        "the deadline was found to have passed, and has not".to_owned(),
+                    ));
                 }
                 let broke = fault.message.contains("stopped its worker too often");
                 if broke && old.rescues <= world.swarm.rescues() {
@@ -392,21 +400,20 @@ impl Witness {
                 | State::Canceled => {}
             }
         }
-        let may = |account: &AccountId| {
-            most == 0 || running.get(account).copied().unwrap_or(0) < most
-        };
+        let may =
+            |account: &AccountId| most == 0 || running.get(account).copied().unwrap_or(0) < most;
         let hungry = ready.keys().filter(|account| may(account));
         let hungry: Vec<AccountId> = hungry.copied().collect();
-        self.passed_over.retain(|(waits, _), _| {
-            hungry.contains(waits) && !served.contains_key(waits)
-        });
+        self.passed_over
+            .retain(|(waits, _), _| hungry.contains(waits) && !served.contains_key(waits));
         for waits in hungry.iter().filter(|account| !served.contains_key(account)) {
             for (other, times) in &served {
                 let count = self.passed_over.entry((*waits, *other)).or_default();
                 *count += times;
                 if *count > PASSED_OVER {
                     let what = format!(
-                        "account {} is ready and {} was served {count} times", waits.0, other.0
+                        "account {} is ready and {} was served {count} times",
+                        waits.0, other.0
                     );
                     world.violate(22, what);
                 }

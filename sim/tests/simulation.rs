@@ -17,7 +17,11 @@ fn seeds() -> u64 {
 }
 
 /// Runs seeds on two threads until `enough` says so; what came of them, in no order.
-fn many(seeds: std::ops::Range<u64>, options: Options, enough: fn(&Outcome) -> bool) -> Vec<Outcome> {
+fn many(
+    seeds: std::ops::Range<u64>,
+    options: Options,
+    enough: fn(&Outcome) -> bool,
+) -> Vec<Outcome> {
     let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
     let work = || {
         loop {
@@ -139,7 +143,10 @@ fn every_planted_bug_is_found_within_its_seeds() {
         match first.min_by_key(|outcome| outcome.seed) {
             Some(outcome) => {
                 let violation = &outcome.violations[0];
-                println!("{plant:?}: seed {}, {}: {}", outcome.seed, violation.invariant, violation.what);
+                println!(
+                    "{plant:?}: seed {}, {}: {}",
+                    outcome.seed, violation.invariant, violation.what
+                );
             }
             None => unfound.push(plant),
         }

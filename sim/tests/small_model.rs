@@ -27,11 +27,20 @@ const LATER: Timestamp = Timestamp(2_000);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Worker {
     Idle,
-    Claimed { job: usize, token: i64 },
+    Claimed {
+        job: usize,
+        token: i64,
+    },
     /// The source has been asked.
-    Fetched { job: usize, token: i64 },
+    Fetched {
+        job: usize,
+        token: i64,
+    },
     /// The object lies in the store.
-    Published { job: usize, token: i64 },
+    Published {
+        job: usize,
+        token: i64,
+    },
     Dead,
 }
 
@@ -391,7 +400,11 @@ fn is_worked_on(world: &World, job: usize) -> bool {
 #[test]
 fn no_order_of_cancels_claims_rescues_and_crashes_breaks_an_invariant() {
     let checker = Small(Plant::None).checker().threads(2).spawn_dfs().join();
-    println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
+    println!(
+        "{} states, {} of them different",
+        checker.state_count(),
+        checker.unique_state_count()
+    );
     checker.assert_properties();
     assert!(checker.unique_state_count() > 10_000, "the world is not as small as that");
 }

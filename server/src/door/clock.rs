@@ -16,7 +16,10 @@ pub enum Clock {
     Manual(Arc<AtomicI64>),
     /// Goes with tokio's clock, which can be paused, and can be set as a wall clock is: for
     /// simulations.
-    Going { from: Instant, start: Arc<AtomicI64> },
+    Going {
+        from: Instant,
+        start: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
@@ -37,9 +40,7 @@ impl Clock {
                 Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
             }
             Self::Manual(at) => Timestamp(at.load(Ordering::SeqCst)),
-            Self::Going { from, start } => {
-                Timestamp(start.load(Ordering::SeqCst)) + from.elapsed()
-            }
+            Self::Going { from, start } => Timestamp(start.load(Ordering::SeqCst)) + from.elapsed(),
         }
     }
 
