@@ -2,7 +2,6 @@
 //! (SIGSTOP), and are dropped where they stand when it is killed (SIGKILL).
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -11,7 +10,6 @@ use haulage::run::tasks::{Leave, Warden};
 #[derive(Debug, Default)]
 pub struct Life {
     state: Mutex<Inner>,
-    kills: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +55,6 @@ impl Life {
             inner.killed = true;
             inner.everybody()
         };
-        self.kills.fetch_add(1, Ordering::Relaxed);
         waiting.into_values().for_each(Waker::wake);
         true
     }

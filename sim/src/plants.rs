@@ -7,12 +7,14 @@ use haulage::domain::account::AccountId;
 use haulage::domain::id::Key;
 use haulage::domain::job::{State, StateKind};
 use haulage::domain::time::Timestamp;
+use haulage::store::memory::MemoryStore;
 use haulage::store::{
-    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, Nonce, Outcome, Store, StoreResult,
-    Submission, Submitted,
+    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, Nonce, Outcome, Store, StoreError,
+    StoreResult, Submission, Submitted,
 };
 
 use crate::link::{Link, Side};
+use crate::world::World;
 
 /// A planted bug; the numbers B… are those of `docs/testing.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,41 +91,46 @@ fn kind_of(side: &Side, key: Key) -> Option<StateKind> {
     kind
 }
 
+impl World {
+    /// Whether this bug is planted.
+    fn has(&self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+}
+
 /// The key under which a nonce is remembered.
 pub(crate) fn nonce_owner(link: &Link, nonce: &Nonce<'_>) -> String {
-    match link.world.plant {
-        Some(Plant::NonceOfEachNode) => format!("{}@{}", nonce.access_key_id, link.node),
-        _ => nonce.access_key_id.to_owned(),
+    if link.world.has(Plant::NonceOfEachNode) {
+        format!("{}@{}", nonce.access_key_id, link.node)
+    } else {
+        nonce.access_key_id.to_owned()
     }
 }
 
 pub(crate) async fn submit(side: &Arc<Side>, mut submission: Submission) -> StoreResult<Submitted> {
-    let memory = &side.world.memory;
-    match side.world.plant {
-        Some(Plant::AcknowledgedAndLost) if side.world.chance().is(0.1) => {
-            let last = Key::first_at(submission.now);
-            let keys = (0..submission.jobs.len()).map(|n| Key(last.0 + n as i64));
-            Ok(Submitted::Accepted(keys.collect()))
-        }
-        Some(Plant::HalfASubmission)
-            if submission.jobs.len() > 1 && submission.session.is_none() =>
-        {
-            let half = submission.jobs.len() / 2;
-            submission.jobs.truncate(half);
-            memory.job_submit(submission).await?;
-            Err(haulage::store::StoreError::Engine("half-way".to_owned()))
-        }
-        _ => memory.job_submit(submission).await,
+    let world = &side.world;
+    if world.has(Plant::AcknowledgedAndLost) && world.chance().is(0.1) {
+        let first = Key::first_at(submission.now).0;
+        let keys = submission.jobs.iter().zip(first..).map(|(_, key)| Key(key));
+        return Ok(Submitted::Accepted(keys.collect()));
     }
+    if world.has(Plant::HalfASubmission)
+        && submission.jobs.len() > 1
+        && submission.session.is_none()
+    {
+        let half = submission.jobs.len() / 2;
+        submission.jobs.truncate(half);
+        world.memory.job_submit(submission).await?;
+        return Err(StoreError::Engine("half-way".to_owned()));
+    }
+    world.memory.job_submit(submission).await
 }
 
 pub(crate) fn before_claim(link: &Link) -> Known {
-    match link.world.plant {
-        Some(Plant::ClaimWithoutState) => {
-            in_state(link, |state| matches!(state, State::Pending | State::Waiting { .. }))
-        }
-        _ => Vec::new(),
+    if !link.world.has(Plant::ClaimWithoutState) {
+        return Vec::new();
     }
+    in_state(link, |state| matches!(state, State::Pending | State::Waiting { .. }))
 }
 
 pub(crate) async fn claim(
@@ -137,29 +144,38 @@ pub(crate) async fn claim(
             memory.tamper(key, |job| job.progress.state = State::Waiting { due: request.now });
         }
     }
-    if side.world.plant == Some(Plant::FirstAccountFirst) {
-        let (mut ready, mut first) = (Vec::new(), false);
-        memory.each_job(|job, _| {
-            if matches!(job.progress.state, State::Pending) {
-                first |= job.account == AccountId(1);
-                if job.account != AccountId(1) {
-                    ready.push(job.key);
-                }
-            }
-        });
-        if first {
-            let later = |key: &Key| {
-                memory.tamper(*key, |job| job.progress.state = State::Succeeded);
-            };
-            ready.iter().for_each(later);
-            let claims = memory.job_claim(request).await;
-            for key in &ready {
-                memory.tamper(*key, |job| job.progress.state = State::Pending);
-            }
-            return claims;
-        }
+    if side.world.has(Plant::FirstAccountFirst) {
+        return claim_of_the_first(memory, request).await;
     }
     memory.job_claim(request).await
+}
+
+/// Hides what others have pending while the first account has something pending.
+async fn claim_of_the_first(
+    memory: &MemoryStore,
+    request: ClaimRequest,
+) -> StoreResult<Vec<Claim>> {
+    let (mut others, mut is_first_waiting) = (Vec::new(), false);
+    memory.each_job(|job, _| {
+        if job.progress.state == State::Pending {
+            if job.account == AccountId(1) {
+                is_first_waiting = true;
+            } else {
+                others.push(job.key);
+            }
+        }
+    });
+    if !is_first_waiting {
+        return memory.job_claim(request).await;
+    }
+    for key in &others {
+        memory.tamper(*key, |job| job.progress.state = State::Succeeded);
+    }
+    let claims = memory.job_claim(request).await;
+    for key in &others {
+        memory.tamper(*key, |job| job.progress.state = State::Pending);
+    }
+    claims
 }
 
 pub(crate) async fn beat(
@@ -169,7 +185,7 @@ pub(crate) async fn beat(
 ) -> StoreResult<Vec<Beat>> {
     let memory = &side.world.memory;
     let refused = memory.job_beat(beats, until).await?;
-    if side.world.plant != Some(Plant::BeatWithoutToken) {
+    if !side.world.has(Plant::BeatWithoutToken) {
         return Ok(refused);
     }
     for beat in refused {
@@ -189,7 +205,7 @@ pub(crate) async fn hand_back(
 ) -> StoreResult<Finish> {
     let key = claim.job().key;
     let finish = side.world.memory.job_hand_back(claim, now).await?;
-    if side.world.plant == Some(Plant::StopIsCharged) && finish == Finish::Recorded {
+    if side.world.has(Plant::StopIsCharged) && finish == Finish::Recorded {
         side.world.memory.tamper(key, |job| job.progress.attempt += 1);
     }
     Ok(finish)
@@ -202,7 +218,7 @@ pub(crate) async fn finish(
     now: Timestamp,
 ) -> StoreResult<Finish> {
     let memory = &side.world.memory;
-    if side.world.plant == Some(Plant::FinishWithoutGeneration) {
+    if side.world.has(Plant::FinishWithoutGeneration) {
         let token = claim.token();
         memory.tamper(claim.job().key, |job| {
             job.progress.state = State::Running { token, until: now };
@@ -212,13 +228,11 @@ pub(crate) async fn finish(
 }
 
 pub(crate) fn before_expire(link: &Link, now: Timestamp) -> Known {
-    match link.world.plant {
-        Some(Plant::RescueWritesByIdOnly) => {
-            let now = if link.world.swarm.embedded { now } else { link.world.clock.now() };
-            in_state(link, |state| matches!(state, State::Running { until, .. } if *until <= now))
-        }
-        _ => Vec::new(),
+    if !link.world.has(Plant::RescueWritesByIdOnly) {
+        return Vec::new();
     }
+    let now = if link.world.swarm.embedded { now } else { link.world.clock.now() };
+    in_state(link, |state| matches!(state, State::Running { until, .. } if *until <= now))
 }
 
 pub(crate) async fn expire(
@@ -228,41 +242,38 @@ pub(crate) async fn expire(
     limit: usize,
     everything: bool,
 ) -> StoreResult<usize> {
-    let memory = &side.world.memory;
+    let (world, memory) = (&side.world, &side.world.memory);
     let now = side.now(told);
-    match side.world.plant {
-        Some(Plant::RescueWritesByIdOnly) if !everything => {
-            for key in &known {
-                memory.tamper(*key, |job| {
-                    job.progress.state = State::Waiting { due: now };
-                    job.progress.attempt = job.progress.attempt.saturating_sub(1);
-                    job.progress.rescues += 1;
-                });
-            }
-            // A batch that does not shrink would be asked for again and again.
-            Ok(0)
+    if world.has(Plant::RescueWritesByIdOnly) && !everything {
+        for key in &known {
+            memory.tamper(*key, |job| {
+                job.progress.state = State::Waiting { due: now };
+                job.progress.attempt = job.progress.attempt.saturating_sub(1);
+                job.progress.rescues += 1;
+            });
         }
-        Some(Plant::RescueByLocalClock) => memory.job_expire(told, limit, everything).await,
-        Some(Plant::RescuesAreNotCounted) => {
-            let mut before = Vec::new();
-            memory.each_job(|job, _| before.push((job.key, job.progress.rescues)));
-            let ended = memory.job_expire(now, limit, everything).await?;
-            for (key, rescues) in before {
-                memory.tamper(key, |job| job.progress.rescues = rescues);
-            }
-            Ok(ended)
-        }
-        _ => memory.job_expire(now, limit, everything).await,
+        // A batch that does not shrink would be asked for again and again.
+        return Ok(0);
     }
+    if world.has(Plant::RescueByLocalClock) {
+        return memory.job_expire(told, limit, everything).await;
+    }
+    let mut before = Vec::new();
+    memory.each_job(|job, _| before.push((job.key, job.progress.rescues)));
+    let ended = memory.job_expire(now, limit, everything).await?;
+    if world.has(Plant::RescuesAreNotCounted) {
+        for (key, rescues) in before {
+            memory.tamper(key, |job| job.progress.rescues = rescues);
+        }
+    }
+    Ok(ended)
 }
 
 pub(crate) fn before_cancel(link: &Link) -> Known {
-    match link.world.plant {
-        Some(Plant::CancelReadsThenWrites) => {
-            in_state(link, |state| matches!(state, State::Pending))
-        }
-        _ => Vec::new(),
+    if !link.world.has(Plant::CancelReadsThenWrites) {
+        return Vec::new();
     }
+    in_state(link, |state| *state == State::Pending)
 }
 
 pub(crate) async fn cancel(
@@ -272,7 +283,7 @@ pub(crate) async fn cancel(
     by: CancelBy,
     now: Timestamp,
 ) -> StoreResult<Vec<CancelVerdict>> {
-    if side.world.plant == Some(Plant::CancelReadsThenWrites)
+    if side.world.has(Plant::CancelReadsThenWrites)
         && let CancelBy::Keys(asked) = &by
     {
         for key in asked.iter().filter(|key| known.contains(key)) {
