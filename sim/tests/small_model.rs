@@ -370,6 +370,12 @@ impl Model for Small {
             Property::always("12: no more attempts than configured", |_, world: &World| {
                 world.jobs.iter().all(|job| job.attempt <= ATTEMPTS)
             }),
+            // Tokens, crashes, stops and expiries only grow or run out, so every path ends; that none
+            // ends too early is liveness.
+            Property::always(
+                "3: where nothing can happen any more all jobs have ended",
+                goes_on_or_is_done,
+            ),
             Property::eventually("3: every job comes to its end", |_, world: &World| {
                 world.jobs.iter().all(Job::is_final)
             }),
@@ -384,6 +390,13 @@ impl Model for Small {
             }),
         ]
     }
+}
+
+fn goes_on_or_is_done(model: &Small, world: &World) -> bool {
+    let mut actions = Vec::new();
+    model.actions(world, &mut actions);
+    let goes_on = actions.iter().any(|action| model.next_state(world, *action).is_some());
+    goes_on || world.jobs.iter().all(Job::is_final)
 }
 
 /// Whether a live worker believes that it holds the lease in force.
