@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use haulage::api;
-use haulage::blob::Blobs;
+use haulage::blob::Locations;
 use haulage::blob::spool::Spool;
 use haulage::config::Config;
 use haulage::domain::media::{MediaFacts, MediaType};
@@ -198,7 +198,7 @@ impl Node {
             clock: self.clock.clone(),
         };
         let shelf = Shelf { world: world.clone(), node: self.clone(), life: life.clone() };
-        let blobs: Arc<dyn Blobs> = Arc::new(shelf);
+        let locations = Locations::new(Arc::new(shelf));
         let parts = Parts {
             config: &config,
             in_force: &[],
@@ -206,7 +206,7 @@ impl Node {
             vault: world.vault.clone(),
             store: Arc::new(link),
             spool,
-            blobs,
+            locations,
             address: SocketAddr::from(([127, 0, 0, 1], 8710)),
             program: PathBuf::new(),
         };

@@ -1,5 +1,5 @@
 //! Planted bugs: verbs of the store as they are written when one does not think of everything. Each
-//! of them must be found by the checkers within a stated number of seeds (`tests/plants.rs`).
+//! of them must be found by the checkers within a stated number of seeds (`tests/simulation.rs`).
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use haulage::domain::account::AccountId;
 use haulage::domain::id::Key;
 use haulage::domain::job::{State, StateKind};
 use haulage::domain::time::Timestamp;
-use haulage::store::memory::MemoryStore;
 use haulage::store::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, Nonce, Outcome, Store, StoreError,
     StoreResult, Submission, Submitted,
@@ -45,12 +44,10 @@ pub enum Plant {
     PublishedBeforeStored,
     /// A lease that ends is no rescue: a poisonous job goes round for ever.
     RescuesAreNotCounted,
-    /// Every account but the first waits until the first has nothing left.
-    FirstAccountFirst,
 }
 
 impl Plant {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::RescueWritesByIdOnly,
         Self::FinishWithoutGeneration,
         Self::CancelReadsThenWrites,
@@ -64,7 +61,6 @@ impl Plant {
         Self::ObjectsGrowVisibly,
         Self::PublishedBeforeStored,
         Self::RescuesAreNotCounted,
-        Self::FirstAccountFirst,
     ];
 }
 
@@ -144,38 +140,7 @@ pub(crate) async fn claim(
             memory.tamper(key, |job| job.progress.state = State::Waiting { due: request.now });
         }
     }
-    if side.world.has(Plant::FirstAccountFirst) {
-        return claim_of_the_first(memory, request).await;
-    }
     memory.job_claim(request).await
-}
-
-/// Hides what others have pending while the first account has something pending.
-async fn claim_of_the_first(
-    memory: &MemoryStore,
-    request: ClaimRequest,
-) -> StoreResult<Vec<Claim>> {
-    let (mut others, mut is_first_waiting) = (Vec::new(), false);
-    memory.each_job(|job, _| {
-        if job.progress.state == State::Pending {
-            if job.account == AccountId(1) {
-                is_first_waiting = true;
-            } else {
-                others.push(job.key);
-            }
-        }
-    });
-    if !is_first_waiting {
-        return memory.job_claim(request).await;
-    }
-    for key in &others {
-        memory.tamper(*key, |job| job.progress.state = State::Succeeded);
-    }
-    let claims = memory.job_claim(request).await;
-    for key in &others {
-        memory.tamper(*key, |job| job.progress.state = State::Pending);
-    }
-    claims
 }
 
 pub(crate) async fn beat(
@@ -201,10 +166,11 @@ pub(crate) async fn beat(
 pub(crate) async fn hand_back(
     side: &Arc<Side>,
     claim: Claim,
+    due: Timestamp,
     now: Timestamp,
 ) -> StoreResult<Finish> {
     let key = claim.job().key;
-    let finish = side.world.memory.job_hand_back(claim, now).await?;
+    let finish = side.world.memory.job_hand_back(claim, due, now).await?;
     if side.world.has(Plant::StopIsCharged) && finish == Finish::Recorded {
         side.world.memory.tamper(key, |job| job.progress.attempt += 1);
     }

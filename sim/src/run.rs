@@ -260,7 +260,11 @@ async fn sweep(world: &Arc<World>) {
         let swept = process.tasks.spawn("sweep", async move {
             let limits = &worker.rules.partials;
             let now = worker.clock.now();
-            let objects = janitor::sweep_objects(&worker).await;
+            let shelf = worker.locations.all().next().map(|(_, shelf)| shelf.clone());
+            let objects = match shelf {
+                Some(shelf) => janitor::sweep_objects(&worker, shelf.as_ref()).await,
+                None => Ok(0),
+            };
             let store = worker.store.as_ref();
             let files = partials::sweep(store, &worker.spool, limits, now, When::Running).await;
             (objects.map(drop), files.map(drop), worker.spool.partials().await)

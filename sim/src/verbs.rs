@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use haulage::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use haulage::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus};
 use haulage::domain::attempt::Attempt;
 use haulage::domain::fault::JobFault;
 use haulage::domain::id::Key;
@@ -16,8 +16,8 @@ use haulage::domain::source_url::SourceUrl;
 use haulage::domain::time::Timestamp;
 use haulage::store::{
     AccountQueue, Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Desk, Finish,
-    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement,
-    Retention, Stats, Store, StoreResult, Submission, Submitted, Tally,
+    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, QueuePlace, Replaced,
+    Replacement, Retention, Stats, Store, StoreResult, Submission, Submitted, Tally,
 };
 
 use crate::link::{Link, Side};
@@ -49,6 +49,18 @@ impl Desk for Link {
 
     async fn queues(&self) -> StoreResult<Vec<AccountQueue>> {
         self.ask("queues", |s| async move { s.world.memory.queues().await }).await
+    }
+
+    async fn queue_places(
+        &self,
+        keys: &[Key],
+        now: Timestamp,
+    ) -> StoreResult<Vec<(Key, QueuePlace)>> {
+        let keys = keys.to_vec();
+        self.ask("queue_places", move |s| async move {
+            s.world.memory.queue_places(&keys, s.now(now)).await
+        })
+        .await
     }
 
     async fn tallies(
@@ -103,10 +115,14 @@ impl Store for Link {
         self.ask("account_list", |s| async move { s.world.memory.account_list().await }).await
     }
 
-    async fn account_set_enabled(&self, name: &str, enabled: bool) -> StoreResult<bool> {
+    async fn account_change(
+        &self,
+        name: &str,
+        change: AccountChange,
+    ) -> StoreResult<Option<Account>> {
         let name = name.to_owned();
-        self.ask("account_set_enabled", move |s| async move {
-            s.world.memory.account_set_enabled(&name, enabled).await
+        self.ask("account_change", move |s| async move {
+            s.world.memory.account_change(&name, change).await
         })
         .await
     }
@@ -185,10 +201,15 @@ impl Store for Link {
         self.call("job_beat", Deed::Beat(told), effect).await
     }
 
-    async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish> {
+    async fn job_hand_back(
+        &self,
+        claim: Claim,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
         let deed = Deed::HandBack(claim.job().key, claim.token());
         let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<Finish>> {
-            Box::pin(async move { plants::hand_back(&s, claim, now).await })
+            Box::pin(async move { plants::hand_back(&s, claim, due, now).await })
         };
         self.call("job_hand_back", deed, effect).await
     }

@@ -71,18 +71,12 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct Witness {
     pub jobs: BTreeMap<Key, Seen>,
-    /// How often an account that had something to do was passed over in favour of each other.
-    passed_over: BTreeMap<(AccountId, AccountId), u32>,
 }
 
 /// A URL without its query, which says for how long it is good and not what it leads to.
 fn source_of(url: &str) -> &str {
     url.split_once('?').map_or(url, |(source, _)| source)
 }
-
-/// A claim may serve another account so often before one that is ready as well: once in each of
-/// two rounds, and once for the turn that it had.
-const PASSED_OVER: u32 = 2;
 
 impl Witness {
     pub fn kind(&self, key: Key) -> Option<StateKind> {
@@ -137,9 +131,6 @@ impl Witness {
             // Only what a plant leaves half-done comes here.
             let what = format!("{} failed and changed {} jobs", deed.name(), changed.len());
             world.trace.note(format_args!("{what}"));
-        }
-        if let Deed::Claim { told, .. } = deed {
-            self.judge_turns(world, side.now(*told), &changed);
         }
         for (job, token) in changed {
             self.judge(world, side, deed, &job, token);
@@ -262,7 +253,7 @@ impl Witness {
                 Event::Beat { token, until: *until }
             }
             (Deed::HandBack(_, token), State::Waiting { due }) => {
-                Event::HandBack { token: *token, now: *due }
+                Event::HandBack { token: *token, due: *due }
             }
             (Deed::RetryLater(_, token), State::Waiting { due }) => {
                 Event::RetryLater { token: *token, due: *due }
@@ -370,55 +361,6 @@ impl Witness {
             && seen.token == token
         {
             world.violate(10, format!("job {}: the object of a success was deleted", seen.number));
-        }
-    }
-
-    /// Invariant 22: whoever has something ready is served before others are served again and
-    /// again. Jobs that a claim took tell in which order by their tokens alone, so each account
-    /// counts once per claim as far as it was served more than a ready one that was not at all.
-    fn judge_turns(&mut self, world: &World, now: Timestamp, claimed: &[(Job, Token)]) {
-        let most = world.swarm.per_account;
-        let mut served: BTreeMap<AccountId, u32> = BTreeMap::new();
-        for (job, _) in claimed {
-            *served.entry(job.account).or_default() += 1;
-        }
-        let mut running: BTreeMap<AccountId, usize> = BTreeMap::new();
-        let mut ready: BTreeMap<AccountId, usize> = BTreeMap::new();
-        for seen in self.jobs.values() {
-            match &seen.progress.state {
-                State::Pending if seen.created <= now => {
-                    *ready.entry(seen.account).or_default() += 1;
-                }
-                State::Waiting { due } if *due <= now => {
-                    *ready.entry(seen.account).or_default() += 1;
-                }
-                State::Running { .. } => *running.entry(seen.account).or_default() += 1,
-                State::Pending
-                | State::Waiting { .. }
-                | State::AwaitingUrl { .. }
-                | State::Succeeded
-                | State::Failed(_)
-                | State::Canceled => {}
-            }
-        }
-        let may =
-            |account: &AccountId| most == 0 || running.get(account).copied().unwrap_or(0) < most;
-        let hungry = ready.keys().filter(|account| may(account));
-        let hungry: Vec<AccountId> = hungry.copied().collect();
-        self.passed_over
-            .retain(|(waits, _), _| hungry.contains(waits) && !served.contains_key(waits));
-        for waits in hungry.iter().filter(|account| !served.contains_key(account)) {
-            for (other, times) in &served {
-                let count = self.passed_over.entry((*waits, *other)).or_default();
-                *count += times;
-                if *count > PASSED_OVER {
-                    let what = format!(
-                        "account {} is ready and {} was served {count} times",
-                        waits.0, other.0
-                    );
-                    world.violate(22, what);
-                }
-            }
         }
     }
 }

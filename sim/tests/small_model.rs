@@ -300,7 +300,7 @@ impl Model for Small {
                     return None;
                 }
                 world.crashes[w] -= 1;
-                world.jobs[job].apply(&Event::HandBack { token: Token(token), now: NOW });
+                world.jobs[job].apply(&Event::HandBack { token: Token(token), due: NOW });
                 world.workers[w] = Worker::Idle;
             }
             Action::Crash(w) => {

@@ -422,6 +422,9 @@ async function localVerbsRun() {
   assert.ok(await has('ListAccounts', {}, AccountName));
   await verb('UpdateAccount', { AccountName, Enabled: 'false' });
   await verb('UpdateAccount', { AccountName, Enabled: 'true' });
+  assert.ok(await has('UpdateAccount', { AccountName, Weight: '7' }, '"Weight":7'));
+  assert.ok(await has('UpdateAccount', { AccountName, Paused: 'True' }, '"Paused":true'));
+  assert.ok(await has('UpdateAccount', { AccountName, Paused: 'false' }, '"Paused":false'));
   const made = JSON.stringify(await verb('CreateAccessKey', { AccountName }));
   const [UserAccessKeyId] = /HAUL\w+/.exec(made);
   await verb('UpdateAccessKey', { UserAccessKeyId, Status: 'Inactive' });

@@ -19,12 +19,24 @@ const VERBS = {
 const LOCAL = {
   ListAccounts: () => 'account list --json',
   CreateAccount: (value) => `account create --json${value('Operator') === 'true' ? ' --operator' : ''} -- ${shell(value('AccountName'))}`,
-  UpdateAccount: (value) => `account ${value('Enabled') === 'false' ? 'disable' : 'enable'} --json -- ${shell(value('AccountName'))}`,
+  UpdateAccount: (value) => accountChange(value).map((verb) => `account ${verb[0]} --json -- ${shell(value('AccountName'))}${verb[1]}`).join(' &&\nhaulage '),
   ListAccessKeys: (value) => `key list --json${value('Account') ? ` --account ${shell(value('Account'))}` : ''}`,
   CreateAccessKey: (value) => `key create --json --account ${shell(value('AccountName'))}`,
   UpdateAccessKey: (value) => `key ${value('Status') === 'Inactive' ? 'disable' : 'enable'} --json -- ${shell(value('UserAccessKeyId'))}`,
   DeleteAccessKey: (value) => `key delete --json -- ${shell(value('UserAccessKeyId'))}`,
 };
+
+/** The verbs of a change of an account, each with what follows the name. */
+function accountChange(value) {
+  const verbs = [];
+  const chosen = (name, yes, no) => {
+    if (value(name) !== '') verbs.push([value(name).toLowerCase() === 'true' ? yes : no, '']);
+  };
+  chosen('Enabled', 'enable', 'disable');
+  if (value('Weight') !== '') verbs.push(['weight', ` ${shell(value('Weight'))}`]);
+  chosen('Paused', 'pause', 'resume');
+  return verbs.length > 0 ? verbs : [['list', '']];
+}
 
 /** Whether the command line has a verb for the operation. */
 export function hasVerb(action) {

@@ -1,9 +1,9 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [console] [enqueue] [lists] [pull] [small] [slow]` (all by
-//! default). Figures beside peers are the median of [`ROUNDS`] rounds in which the sides take turns;
-//! the ratio is what to quote. The load generator shares the cores with what it measures. Traffic
-//! stays on loopback.
+//! `cargo bench --bench compare -- [api] [claims] [console] [enqueue] [fair] [lists] [pull] [small]
+//! [slow]` (all by default). Figures beside peers are the median of [`ROUNDS`] rounds in which the
+//! sides take turns; the ratio is what to quote. The load generator shares the cores with what it
+//! measures. Traffic stays on loopback.
 
 #![expect(unreachable_pub, reason = "a bench has no outside")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
@@ -11,6 +11,7 @@
 
 mod api;
 mod console;
+mod fair;
 mod load;
 mod machine;
 mod origin;
@@ -41,11 +42,17 @@ fn main() {
         if wanted("api") {
             api::cancel().await;
         }
+        if wanted("claims") {
+            fair::claims().await;
+        }
         if wanted("console") {
             console::pages().await;
         }
         if wanted("enqueue") {
             api::enqueue().await;
+        }
+        if wanted("fair") {
+            fair::fair().await;
         }
         if wanted("lists") {
             pages::lists().await;

@@ -115,9 +115,14 @@ impl Server {
 
     /// Waits for a job's success.
     pub fn wait_success(&self, id: &str) {
+        self.wait_success_of(id, "");
+    }
+
+    /// Waits for the success of a job of another account; empty means one's own.
+    pub fn wait_success_of(&self, id: &str, account: &str) {
         let limit = Instant::now() + Duration::from_secs(300);
         loop {
-            let reply = self.call("GetURLUploadInfos", &[("JobIds", id)]);
+            let reply = self.call("GetURLUploadInfos", &[("JobIds", id), ("Account", account)]);
             let info = &reply["URLUploadInfoList"][0];
             match info["Status"].as_str() {
                 Some("SUCCESS") => return,
@@ -169,6 +174,46 @@ pub async fn fill(data_dir: &Path, jobs: usize) -> Vec<String> {
     }
     store.close().await.unwrap();
     ids
+}
+
+/// Makes accounts beside the first, and fills a data directory with pending jobs that are spread
+/// over all of them, without going through the verbs. URLs are `prefix` and a number.
+pub async fn fill_pending(data_dir: &Path, more: &[&str], jobs: usize, prefix: &str) {
+    let file = data_dir.join("haulage.db");
+    if !file.exists() {
+        // The first start makes the first account, an operator.
+        drop(Server::start(data_dir, &[("HAULAGE_TRANSFERS", "0")]));
+    }
+    let store = SqliteStore::open(&file).await.unwrap();
+    let now = Clock::System.now();
+    for name in more {
+        store.account_create(name, false, now).await.unwrap().unwrap();
+    }
+    let accounts = if more.is_empty() { 1 } else { store.account_list().await.unwrap().len() };
+    store.close().await.unwrap();
+    let db = rusqlite::Connection::open(file).unwrap();
+    db.pragma_update(None, "synchronous", "OFF").unwrap();
+    // Keys as the store would make them, of the last hour.
+    let first = (now.0 - 3_600_000 - 1_577_836_800_000) << 21;
+    let hashes = 2_654_435_761_i64;
+    db.execute(
+        "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, bytes, created,
+            deadline, url_hash, url, request)
+        WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+        SELECT ?2 + i, 1 + i % ?3, 0, 0, 0, 0, ?4 + i % 1000, 0, 0, ?4, ?4 + 86400000, i * ?5,
+            ?6 || i || '.mp4', '{\"title\":\"bench\",\"extension\":\"mp4\"}'
+        FROM n WHERE ?1 > 0",
+        rusqlite::params![
+            i64::try_from(jobs).unwrap(),
+            first,
+            i64::try_from(accounts).unwrap(),
+            now.0 - 3_600_000,
+            hashes,
+            prefix
+        ],
+    )
+    .unwrap();
+    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize").unwrap();
 }
 
 /// Fills a data directory with jobs of every state but running, of `accounts` accounts and of the

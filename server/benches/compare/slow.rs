@@ -22,8 +22,12 @@ pub async fn many() {
     let origin = Origin::start(&["--dripping-origin"]);
     let dir = tempfile::tempdir().unwrap();
     let count = TRANSFERS.to_string();
-    let environment =
-        [("HAULAGE_TRANSFERS", &*count), ("HAULAGE_PER_HOST", &count), ("HAULAGE_MIN_SPEED", "0")];
+    let environment = [
+        ("HAULAGE_TRANSFERS", &*count),
+        ("HAULAGE_RESERVE", "0"),
+        ("HAULAGE_PER_HOST", &count),
+        ("HAULAGE_MIN_SPEED", "0"),
+    ];
     let server = Server::start(dir.path(), &environment);
     println!("\n{TRANSFERS} transfers at about 2 KiB/s in one process");
     let alone = latency(&server).await;

@@ -186,6 +186,7 @@ impl Authenticator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::account::AccountChange;
     use crate::run::first_key::{self, FirstKey};
     use crate::store::memory::MemoryStore;
 
@@ -214,7 +215,7 @@ mod tests {
         store.key_set_status("one", None).await.unwrap();
         assert_eq!(refused("one").await.as_deref(), Some("InvalidAccessKeyId.NotFound"));
         assert_eq!(refused("two").await, None);
-        store.account_set_enabled("press", false).await.unwrap();
+        store.account_change("press", AccountChange::enabled(false)).await.unwrap();
         assert_eq!(refused("two").await.as_deref(), Some("Forbidden.RAM"));
     }
 }

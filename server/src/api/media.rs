@@ -18,7 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::blob::{Blobs, ObjectReader};
+use crate::blob::{BlobError, Delivery, Locations, ObjectReader};
 use crate::domain::id::{IdCodec, Key};
 use crate::domain::media::{MediaFacts, StoredObject};
 use crate::domain::time::Timestamp;
@@ -69,14 +69,9 @@ impl PlayUrls {
         Self { base, mac }
     }
 
-    /// A URL for a medium until `expires`, to the second. `extension` is for the eyes of players;
-    /// what is not a letter or digit of ASCII is left out of it.
+    /// A URL for a medium until `expires`, to the second; its name as [`file_name`] has it.
     pub fn sign(&self, media: Key, codec: &IdCodec, extension: &str, expires: Timestamp) -> String {
-        let extension: String = extension.chars().filter(char::is_ascii_alphanumeric).collect();
-        let name = match extension.as_str() {
-            "" => codec.media_id(media),
-            extension => format!("{}.{extension}", codec.media_id(media)),
-        };
+        let name = file_name(codec, media, extension);
         let expires = expires.seconds().to_string();
         let signature =
             URL_SAFE_NO_PAD.encode(self.signed(&name, &expires).finalize().into_bytes());
@@ -155,7 +150,7 @@ struct Grant<'a> {
 #[derive(Clone, Debug)]
 pub struct MediaDeps {
     pub store: Arc<dyn Store>,
-    pub blobs: Arc<dyn Blobs>,
+    pub locations: Locations,
     pub urls: PlayUrls,
     pub codec: IdCodec,
     pub clock: Clock,
@@ -227,7 +222,7 @@ async fn medium(
             return unavailable();
         }
     };
-    let reader = match deps.blobs.open(&object.object_key).await {
+    let reader = match open(deps, &object).await {
         Ok(Some(reader)) if reader.size() == object.size => reader,
         Ok(found) => {
             // A success in the store stands for a whole object: this is damage, not a client's slip.
@@ -282,6 +277,10 @@ async fn medium(
     response
 }
 
+async fn open(deps: &MediaDeps, object: &StoredObject) -> Result<Option<ObjectReader>, BlobError> {
+    deps.locations.of(&object.location)?.open(&object.object_key).await
+}
+
 /// The bytes, or for HEAD the head that they would have.
 async fn body(
     object: &StoredObject,
@@ -307,19 +306,34 @@ async fn body(
     response
 }
 
-/// Says what the bytes are. Only types that no browser runs as a page or program are named; the
-/// rest, such as Flash, is a file to save.
+/// Says what the bytes are.
 fn describe(response: &mut Response<Body>, facts: &MediaFacts, name: &str) {
+    let delivery = delivery(facts, name);
+    set(response, header::CONTENT_TYPE, &delivery.content_type);
+    set(response, header::CONTENT_DISPOSITION, &delivery.disposition);
+}
+
+/// How a medium is served, by us or by its bucket. Only types that no browser runs as a page or
+/// program are named; the rest, such as Flash, is a file to save. `name` has letters, digits and
+/// one dot.
+pub fn delivery(facts: &MediaFacts, name: &str) -> Delivery {
     let playable = is_playable(&facts.content_type);
     let content_type = if playable { &facts.content_type } else { "application/octet-stream" };
-    set(response, header::CONTENT_TYPE, content_type);
     let disposition = if playable { "inline" } else { "attachment" };
-    // The name was signed, and `sign` lets only letters, digits and one dot into it.
-    set(
-        response,
-        header::CONTENT_DISPOSITION,
-        &format!("{disposition}; filename=\"{name}\"; filename*=UTF-8''{name}"),
-    );
+    Delivery {
+        content_type: content_type.to_owned(),
+        disposition: format!("{disposition}; filename=\"{name}\"; filename*=UTF-8''{name}"),
+    }
+}
+
+/// The file name of a medium in its play URL. `extension` is for the eyes of players; what is not a
+/// letter or digit of ASCII is left out of it.
+pub fn file_name(codec: &IdCodec, media: Key, extension: &str) -> String {
+    let extension: String = extension.chars().filter(char::is_ascii_alphanumeric).collect();
+    match extension.as_str() {
+        "" => codec.media_id(media),
+        extension => format!("{}.{extension}", codec.media_id(media)),
+    }
 }
 
 fn is_playable(content_type: &str) -> bool {

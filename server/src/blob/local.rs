@@ -25,7 +25,6 @@ use super::disk::{self, Disk};
 use super::spool::{Staged, blocking};
 use super::together::Together;
 use super::{BlobError, Blobs, ByteStream, CHUNK_BYTES, ObjectReader, ReadRange, parse_object_key};
-use crate::domain::digest::Algorithm;
 use crate::domain::time::Timestamp;
 
 /// Copies from another file system wait here; emptied at the start. No key begins with a dot.
@@ -176,12 +175,7 @@ fn is_same(path: &Path, staged: &Staged) -> io::Result<bool> {
             read => found.update(&buffer[..read]),
         }
     }
-    let found = found.finish();
-    // All that is known of the staged bytes; CRC-64 always is.
-    Ok(Algorithm::ALL.into_iter().all(|algorithm| {
-        let (theirs, ours) = (found.get(algorithm), staged.digest(algorithm));
-        ours.is_none() || theirs.is_none() || theirs == ours
-    }))
+    Ok(staged.agrees_with(&found.finish()))
 }
 
 #[async_trait]

@@ -2,12 +2,14 @@
 //! of our own making.
 //!
 //! [`spool`] takes the bytes as they arrive. [`Blobs`] is the seam behind which published objects
-//! live; [`LocalBlobs`] keeps them as files. A success is recorded in the store only after
+//! live; [`LocalBlobs`] keeps them as files, [`S3Blobs`] in a bucket, and [`Locations`] holds all
+//! that a node has. A success is recorded in the store only after
 //! [`Blobs::publish`] has returned, so an object without a success is an orphan, and the sweep
 //! finds it by [`Blobs::list`] and [`parse_object_key`].
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,14 +19,22 @@ use crate::domain::id::Key;
 use crate::domain::job::Token;
 use crate::domain::time::Timestamp;
 
+#[cfg(test)]
+mod conformance;
 pub mod copying;
 mod digests;
 mod disk;
 pub mod local;
+mod locations;
+pub mod place;
+pub mod s3;
 pub mod spool;
 mod together;
 
 pub use local::LocalBlobs;
+pub use locations::Locations;
+pub use place::Place;
+pub use s3::{S3Blobs, StorageSaid};
 pub use spool::{Mark, Partial, Spool, Staged, StagedWriter, Tally, staged_name};
 
 /// Why bytes could not be kept or read. No variant carries bytes of a source or its URL.
@@ -49,6 +59,15 @@ pub enum BlobError {
     /// The file holds another number of bytes than were written to it.
     #[error("a file holds {found} bytes instead of {expected}")]
     WrongSize { expected: u64, found: u64 },
+    /// The object store said no, and would say so again: a right, a bucket or a call is missing.
+    #[error("cannot {action}: {said}; {}", said.fix())]
+    Refused { action: &'static str, said: StorageSaid },
+    /// The object store could not, or was not reached.
+    #[error("cannot {action}: {said}")]
+    Failed { action: &'static str, said: StorageSaid },
+    /// The configuration has no storage location of this name (any more).
+    #[error("there is no storage location {0:?} in the configuration; put it back")]
+    UnknownLocation(String),
 }
 
 impl BlobError {
@@ -57,6 +76,7 @@ impl BlobError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Full | Self::NotThere { .. } | Self::WrongSize { .. } => true,
+            Self::Failed { .. } | Self::UnknownLocation(_) => true,
             Self::Io { source, .. } => !matches!(
                 source.kind(),
                 io::ErrorKind::PermissionDenied
@@ -64,7 +84,7 @@ impl BlobError {
                     | io::ErrorKind::NotADirectory
                     | io::ErrorKind::InvalidInput
             ),
-            Self::Taken(_) | Self::BadName(_) => false,
+            Self::Taken(_) | Self::BadName(_) | Self::Refused { .. } => false,
         }
     }
 
@@ -93,7 +113,8 @@ pub trait ReadRange: Send + Sync {
     async fn read_range(&self, start: u64, len: u64) -> Result<ByteStream, BlobError>;
 }
 
-/// A published object, open for reading. It stays readable when the object is deleted meanwhile.
+/// A published object, open for reading. A local one stays readable when it is deleted meanwhile;
+/// of a bucket's, reading ends with an error then.
 pub struct ObjectReader {
     size: u64,
     modified: Option<Timestamp>,
@@ -150,6 +171,67 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
 
     /// Bytes that can still be stored; `None` when the storage does not say.
     async fn free_bytes(&self) -> Result<Option<u64>, BlobError>;
+
+    /// A URL by which the storage itself serves the object for a while; `None` when it is for us
+    /// to serve it.
+    async fn play_url(
+        &self,
+        _object_key: &str,
+        _delivery: &Delivery,
+        _validity: Duration,
+    ) -> Result<Option<String>, BlobError> {
+        Ok(None)
+    }
+
+    /// The origin (scheme, host, port) that such URLs lead to, for pages that play from there.
+    fn play_origin(&self) -> Option<String> {
+        None
+    }
+
+    /// Ends the uploads that this node has begun and nobody works on any more.
+    async fn clear_abandoned(&self) -> Result<Cleared, BlobError> {
+        Ok(Cleared::default())
+    }
+
+    /// Unfinished uploads of all nodes after `after`, at most `limit`; none where nothing is
+    /// uploaded, or the storage does not tell.
+    async fn uploads(
+        &self,
+        _after: Option<&Upload>,
+        _limit: usize,
+    ) -> Result<Vec<Upload>, BlobError> {
+        Ok(Vec::new())
+    }
+
+    /// Ends one of them; it is gone with all its parts when this succeeds, also when it was gone
+    /// before.
+    async fn abort(&self, _upload: &Upload) -> Result<(), BlobError> {
+        Ok(())
+    }
+}
+
+/// How the bytes of a medium are to be served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    pub content_type: String,
+    /// `Content-Disposition`.
+    pub disposition: String,
+}
+
+/// An upload that was begun, and neither completed nor given up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upload {
+    pub object_key: String,
+    /// As the storage calls it.
+    pub upload_id: String,
+}
+
+/// What a sweep of abandoned uploads did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Cleared {
+    pub aborted: usize,
+    /// Still there; the next sweep tries again.
+    pub failed: usize,
 }
 
 /// Longest file extension in an object key, in characters.

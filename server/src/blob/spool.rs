@@ -483,6 +483,21 @@ impl Staged {
         self.digests.get(algorithm)
     }
 
+    /// Whether bytes that have these digests are the staged ones, as far as digests can tell: CRC-64
+    /// is known of both, and whatever else is must agree too.
+    pub(super) fn agrees_with(&self, found: &Computed) -> bool {
+        let agree = |algorithm| match (found.get(algorithm), self.digest(algorithm)) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (None, _) | (_, None) => algorithm != Algorithm::Crc64,
+        };
+        Algorithm::ALL.into_iter().all(agree)
+    }
+
+    /// The bytes lie elsewhere now: the file goes, and its checkpoint.
+    pub(super) fn remove(mut self) {
+        self.lodging.kept = false;
+    }
+
     /// The file has been moved to a place of its own and is no longer ours to remove.
     pub(super) fn give_away(mut self) {
         if self.lodging.kept {

@@ -92,7 +92,10 @@ fn errno(error: &BlobError) -> Option<i32> {
         | BlobError::NotThere { .. }
         | BlobError::Taken(_)
         | BlobError::BadName(_)
-        | BlobError::WrongSize { .. } => None,
+        | BlobError::WrongSize { .. }
+        | BlobError::Refused { .. }
+        | BlobError::Failed { .. }
+        | BlobError::UnknownLocation(_) => None,
     }
 }
 

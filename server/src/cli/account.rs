@@ -6,10 +6,10 @@ use super::screen::{Ink, Screen, emit};
 use super::setup::{NodeArgs, no_account, store_failure};
 use super::table::{Cell, Table};
 use super::{Failure, Outcome};
-use crate::domain::account::{Account, NAME_LIMIT, is_valid_name};
+use crate::domain::account::{Account, AccountChange, NAME_LIMIT, Weight, is_valid_name};
 use crate::store::Store;
 
-/// Make, list, disable and enable accounts
+/// Make and list accounts; disable and enable, weigh, pause and resume them
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -36,6 +36,17 @@ enum Verb {
     Disable { name: String },
     /// Allow the requests of an account again
     Enable { name: String },
+    /// Set an account's share of the transfers, beside the weights of others that have jobs waiting
+    Weight {
+        name: String,
+        /// 1 is what an account has at first
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(Weight::MAX)))]
+        weight: u8,
+    },
+    /// Start no more jobs of an account; those that run go on, and new ones are taken in
+    Pause { name: String },
+    /// Start an account's jobs again
+    Resume { name: String },
 }
 
 impl Args {
@@ -67,8 +78,23 @@ impl Args {
                 }
                 json!({ "Accounts": accounts.iter().map(account_json).collect::<Vec<_>>() })
             }
-            Verb::Disable { name } => set_enabled(store, name, false, screen).await?,
-            Verb::Enable { name } => set_enabled(store, name, true, screen).await?,
+            Verb::Disable { name } => {
+                change(store, name, AccountChange::enabled(false), "is disabled", screen).await?
+            }
+            Verb::Enable { name } => {
+                change(store, name, AccountChange::enabled(true), "is enabled", screen).await?
+            }
+            Verb::Weight { name, weight } => {
+                let weight = Weight::new(*weight).unwrap_or_default();
+                let what = format!("has weight {}", weight.get());
+                change(store, name, AccountChange::weight(weight), &what, screen).await?
+            }
+            Verb::Pause { name } => {
+                change(store, name, AccountChange::paused(true), "is paused", screen).await?
+            }
+            Verb::Resume { name } => {
+                change(store, name, AccountChange::paused(false), "goes on", screen).await?
+            }
         };
         if self.json {
             emit(&answer);
@@ -77,17 +103,18 @@ impl Args {
     }
 }
 
-async fn set_enabled(
+/// Changes an account; `what` says it, after the account's name.
+async fn change(
     store: &dyn Store,
     name: &str,
-    enabled: bool,
+    change: AccountChange,
+    what: &str,
     screen: Screen,
 ) -> Result<Value, Failure> {
-    if !store.account_set_enabled(name, enabled).await.map_err(store_failure)? {
-        return Err(no_account(name));
-    }
-    screen.say(format!("account {name} is {}", status(enabled).to_lowercase()));
-    Ok(json!({ "Name": name, "Status": status(enabled) }))
+    let changed = store.account_change(name, change).await.map_err(store_failure)?;
+    let account = changed.ok_or_else(|| no_account(name))?;
+    screen.say(format!("account {name} {what}"));
+    Ok(account_json(&account))
 }
 
 fn status(enabled: bool) -> &'static str {
@@ -99,18 +126,22 @@ fn account_json(account: &Account) -> Value {
         "Name": account.name,
         "Status": status(account.enabled),
         "Operator": account.operator,
+        "Weight": account.weight.get(),
+        "Paused": account.paused,
         "CreationTime": wire::time::format_utc(account.created.seconds()),
     })
 }
 
 fn table(accounts: &[Account]) -> Table {
-    let mut table = Table::new(&["name", "status", "operator", "created"]);
+    let mut table = Table::new(&["name", "status", "operator", "weight", "queue", "created"]);
     for account in accounts {
         let ink = if account.enabled { Ink::Green } else { Ink::Yellow };
         table.row(vec![
             Cell::new(&account.name),
             Cell::new(status(account.enabled)).ink(ink),
             Cell::new(if account.operator { "yes" } else { "" }),
+            Cell::new(account.weight.get().to_string()),
+            Cell::new(if account.paused { "paused" } else { "" }).ink(Ink::Yellow),
             Cell::new(wire::time::format_utc(account.created.seconds())),
         ]);
     }

@@ -15,6 +15,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::settings::{SETTINGS, Secrecy, Setting, find};
 use super::{Config, nearest};
+use crate::blob::Place;
+use crate::domain::media::DEFAULT_LOCATION;
 
 /// Largest configuration file, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -130,6 +132,10 @@ pub enum ConfigError {
     ShortLease,
     #[error("{set} is set but {missing} is not; set both or neither")]
     HalfAKey { set: &'static str, missing: &'static str },
+    #[error(
+        "the storage location {0} is a bucket and has no key; give it one in storage_keys: `{0}=id:secret`"
+    )]
+    NoBucketKey(String),
 }
 
 fn did_you_mean(near: &Option<String>) -> String {
@@ -190,7 +196,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
 fn unusable(setting: &Setting, text: &str, origin: &Origin, reason: &str) -> ConfigError {
     let value = match setting.secrecy {
         Secrecy::Open => format!("`{text}`"),
-        Secrecy::Url | Secrecy::Secret => "the value (not shown)".to_owned(),
+        Secrecy::Url | Secrecy::Urls | Secrecy::Secret => "the value (not shown)".to_owned(),
     };
     let reason =
         if reason.is_empty() { String::new() } else { format!(" ({})", reason.trim_end()) };
@@ -213,6 +219,11 @@ fn contradictions(config: &Config) -> Vec<ConfigError> {
     }
     if config.lease < SHORTEST_LEASE {
         errors.push(ConfigError::ShortLease);
+    }
+    for (name, place) in config.places() {
+        if matches!(place, Place::Bucket(_)) && !config.storage_keys.contains_key(name) {
+            errors.push(ConfigError::NoBucketKey(name.to_owned()));
+        }
     }
     errors
 }
@@ -310,7 +321,7 @@ fn text_of(value: &Spanned<DeValue<'_>>, setting: &Setting) -> Result<String, &'
             Ok(items.collect::<Result<Vec<_>, _>>()?.join(","))
         }
         // `[qps]` with a line for each operation is the readable form of its list.
-        DeValue::Table(rows) if setting.name == "qps" => {
+        DeValue::Table(rows) if TABLES.contains(&setting.name) => {
             let rows = rows.iter().map(|(name, rate)| {
                 scalar(rate.get_ref()).map(|rate| format!("{}={rate}", name.get_ref()))
             });
@@ -319,6 +330,9 @@ fn text_of(value: &Spanned<DeValue<'_>>, setting: &Setting) -> Result<String, &'
         other => scalar(other),
     }
 }
+
+/// Settings that are lists of `name=value`, and may be tables in the file.
+const TABLES: [&str; 3] = ["qps", "storage_locations", "storage_keys"];
 
 fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
     match value {
@@ -334,6 +348,12 @@ fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
 }
 
 impl Config {
+    /// The places that the configuration names, by location.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &Place)> {
+        let default = self.storage_url.iter().map(|place| (DEFAULT_LOCATION, place));
+        default.chain(self.storage_locations.iter().map(|(name, place)| (name.as_str(), place)))
+    }
+
     /// The first account's key as the operator chose it.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::blob::Place;
+use crate::blob::place::BucketKey;
 use crate::domain::digest::Md5Rule;
 use crate::fetch::guard::EgressAllow;
 
@@ -24,7 +26,18 @@ pub struct Config {
     pub public_url: Option<String>,
     pub data_dir: PathBuf,
     pub database_url: Option<String>,
-    pub storage_url: Option<String>,
+    /// Where objects are kept when a call names no location; below `data_dir` when `None`.
+    pub storage_url: Option<Place>,
+    /// Further storage locations by name.
+    pub storage_locations: BTreeMap<String, Place>,
+    /// Keys of buckets, by location.
+    pub storage_keys: BTreeMap<String, BucketKey>,
+    /// Bytes of one part of an upload to a bucket.
+    pub storage_part_bytes: u64,
+    /// Parts that this node holds in memory at once.
+    pub storage_parts: usize,
+    /// Longest wait for a bucket's answer.
+    pub storage_timeout: Duration,
     /// First account's key, when the operator chooses it.
     pub access_key_id: Option<String>,
     pub access_key_secret: Option<String>,
@@ -57,6 +70,8 @@ pub struct Config {
     pub per_host: usize,
     /// Concurrent transfers of one account; 0 = no limit.
     pub per_account: usize,
+    /// Transfers kept for accounts that have few; `None` follows from `transfers`.
+    pub reserve: Option<usize>,
     /// Bytes a second that all transfers of this node may receive; 0 = no limit.
     pub bandwidth: u64,
     /// Bytes a second that the transfers of one account may receive; 0 = no limit.
@@ -96,6 +111,17 @@ pub struct Config {
     pub connections: usize,
 }
 
+/// Unless told otherwise, one of so many transfers is kept for accounts that have few.
+const RESERVE_FRACTION: usize = 8;
+
+impl Config {
+    /// Transfers kept for accounts that have few. The only one there is is not kept.
+    pub fn reserved(&self) -> usize {
+        let most = self.transfers.saturating_sub(1);
+        self.reserve.unwrap_or((self.transfers / RESERVE_FRACTION).max(1)).min(most)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         const MIB: u64 = 1 << 20;
@@ -107,6 +133,11 @@ impl Default for Config {
             data_dir: PathBuf::from("./haulage-data"),
             database_url: None,
             storage_url: None,
+            storage_locations: BTreeMap::new(),
+            storage_keys: BTreeMap::new(),
+            storage_part_bytes: 16 * MIB,
+            storage_parts: 16,
+            storage_timeout: Duration::from_secs(60),
             access_key_id: None,
             access_key_secret: None,
             egress_allow: Vec::new(),
@@ -130,6 +161,7 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             per_host: 8,
             per_account: 0,
+            reserve: None,
             bandwidth: 0,
             account_bandwidth: 0,
             redirects: 10,

@@ -26,6 +26,8 @@ pub enum Secrecy {
     Open,
     /// A URL that may carry a password or keys: shown up to its query, without user information.
     Url,
+    /// A list of `name=URL`, each URL shown as above.
+    Urls,
     /// Never shown.
     Secret,
 }
@@ -48,6 +50,9 @@ impl Setting {
             Secrecy::Secret if text.is_empty() => String::new(),
             Secrecy::Secret => "(hidden)".to_owned(),
             Secrecy::Url => without_secrets(text),
+            Secrecy::Urls => {
+                text.split(',').map(named_without_secrets).collect::<Vec<_>>().join(",")
+            }
         }
     }
 
@@ -63,6 +68,13 @@ impl Setting {
 /// The setting of a file key.
 pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+fn named_without_secrets(item: &str) -> String {
+    match item.split_once('=') {
+        Some((name, url)) => format!("{name}={}", without_secrets(url)),
+        None => without_secrets(item),
+    }
 }
 
 fn without_secrets(url: &str) -> String {
@@ -123,8 +135,18 @@ settings! {
             "The embedded database, local objects, staging, credentials and keys.";
         database_url (database_url): store_url Url = "",
             "The database; `sqlite://<data dir>/haulage.db` when not set.";
-        storage_url (storage_url): store_url Url = "",
-            "The object store; `file://<data dir>/objects` when not set.";
+        storage_url (storage_url): place Url = "",
+            "Where objects are kept; `file://<data dir>/objects` when not set. A bucket also needs a key in `storage_keys`; see docs/storage.md.";
+        storage_locations (storage_locations): places Urls = "",
+            "Further places, which a call chooses by `StorageLocation`; the one of `storage_url` is called `default`. In the file also a table.";
+        storage_keys (storage_keys): keys Secret = "",
+            "Id and secret for each location that is a bucket. Prefer the environment or the file: other users of a machine can read a program's flags. In the file also a table.";
+        storage_part_bytes (storage_part_bytes): part_size Open = "16MiB",
+            "Larger objects go to a bucket in parts of this size; of objects over 10,000 parts the parts are larger.";
+        storage_parts (storage_parts): count Open = "16",
+            "Parts that this node holds in memory and sends at once, over all transfers; one transfer sends at most 4.";
+        storage_timeout (storage_timeout): duration Open = "60s",
+            "Longest wait for a bucket's answer to one request, the sending of a part included, and longest pause in an answer.";
         min_free (min_free): size Open = "64MiB",
             "Bytes that must stay free on the disks of the database and the objects; below it submissions are refused, queries and cancels still answered.";
         checkpoint_bytes (checkpoint_bytes): size Open = "64MiB",
@@ -186,9 +208,11 @@ settings! {
         transfers (transfers): limit Open = "64",
             "Concurrent transfers of this node; 0 = accept jobs and pull none.";
         per_host (per_host): count Open = "8",
-            "Concurrent connections to one source host, per node.";
+            "Concurrent transfers from one source host, per node. Jobs beyond it keep their place in line, and later jobs of other hosts go first.";
         per_account (per_account): limit Open = "none",
             "Concurrent transfers of one account, per node; 0 = no limit.";
+        reserve (reserve): reserve Open = "auto",
+            "Transfers of this node that an account with many may not take, so that another account's first job does not wait for its transfers to end; `auto` is an eighth of `transfers`, and at least 1 of several. Otherwise an account may use what nobody else wants.";
         bandwidth (bandwidth): rate Open = "none",
             "Bytes a second that all transfers of this node may receive together; 0 = no limit.";
         account_bandwidth (account_bandwidth): rate Open = "none",
@@ -238,5 +262,9 @@ mod tests {
         assert_eq!(database.shown("sqlite:///srv/haulage.db"), "sqlite:///srv/haulage.db");
         assert_eq!(database.shown("me:pass"), "(hidden)");
         assert_eq!(find("listen").unwrap().shown("[::]:1"), "[::]:1");
+        let locations = find("storage_locations").unwrap();
+        let shown = locations.shown("a=s3://k:s@b/p?x=1,b=file:///srv,c");
+        assert_eq!(shown, "a=s3://(hidden)@b/p?(hidden),b=file:///srv,(hidden)");
+        assert_eq!(find("storage_keys").unwrap().shown("a=k:s"), "(hidden)");
     }
 }

@@ -6,6 +6,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+mod storage;
+
+pub(super) use storage::{keys, part_size, place, places};
+
 /// Units of sizes, largest first.
 const SIZE_UNITS: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
@@ -123,6 +127,18 @@ pub(super) mod count {
     }
 }
 
+/// How many, unless it follows from something else.
+pub(super) mod reserve {
+    pub(in crate::config) const ACCEPTS: &str = "a whole number, or `auto`";
+
+    pub(in crate::config) fn parse(text: &str) -> Result<Option<usize>, String> {
+        if text == "auto" {
+            return Ok(None);
+        }
+        super::fitting(super::number(text)?).map(Some)
+    }
+}
+
 /// How many at most; 0 and `none` mean that there is no limit, or that nothing is allowed, as the
 /// setting says.
 pub(super) mod limit {
@@ -213,7 +229,8 @@ pub(super) mod base_url {
 
 /// Where data is kept: a URL with a scheme.
 pub(super) mod store_url {
-    pub(in crate::config) const ACCEPTS: &str = "a URL with a scheme, such as `sqlite:///srv/haulage/haulage.db`, `file:///srv/haulage/objects` or `s3://bucket/prefix`";
+    pub(in crate::config) const ACCEPTS: &str =
+        "a URL with a scheme, such as `sqlite:///srv/haulage/haulage.db`";
 
     pub(in crate::config) fn parse(text: &str) -> Result<Option<String>, String> {
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -405,6 +422,7 @@ mod tests {
         fn no_text_makes_a_parser_panic(text: String) {
             let _ = (size::parse(&text), pause::parse(&text), addresses::parse(&text));
             let _ = (rates::parse(&text), base_url::parse(&text), filter::parse(&text));
+            let _ = (place::parse(&text), places::parse(&text), keys::parse(&text));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Accounts and their access keys.
 
 use std::fmt;
+use std::num::NonZeroU8;
 
 use super::time::Timestamp;
 
@@ -16,7 +17,72 @@ pub struct Account {
     pub enabled: bool,
     /// Whether its keys may look at every account's things and act on them.
     pub operator: bool,
+    /// Its share of the transfer slots, beside the weights of other accounts.
+    pub weight: Weight,
+    /// Whether its queue is paused: jobs are taken in and can be cancelled, what runs goes on, and
+    /// nothing more is started.
+    pub paused: bool,
     pub created: Timestamp,
+}
+
+/// An account's weight: 1 to [`Weight::MAX`], 1 by default. Of two accounts that both have jobs
+/// waiting, one with twice the weight has twice the slots.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Weight(NonZeroU8);
+
+impl Weight {
+    /// Greatest weight.
+    pub const MAX: u8 = 100;
+
+    /// `None` for what is no weight.
+    pub fn new(weight: u8) -> Option<Self> {
+        NonZeroU8::new(weight).filter(|weight| weight.get() <= Self::MAX).map(Self)
+    }
+
+    pub fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(NonZeroU8::MIN)
+    }
+}
+
+/// What to change of an account; `None` leaves it as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct AccountChange {
+    pub enabled: Option<bool>,
+    pub weight: Option<Weight>,
+    pub paused: Option<bool>,
+}
+
+impl AccountChange {
+    /// Enables or disables it.
+    pub fn enabled(enabled: bool) -> Self {
+        Self { enabled: Some(enabled), ..Self::default() }
+    }
+
+    /// Gives it another weight.
+    pub fn weight(weight: Weight) -> Self {
+        Self { weight: Some(weight), ..Self::default() }
+    }
+
+    /// Pauses its queue, or lets it go on.
+    pub fn paused(paused: bool) -> Self {
+        Self { paused: Some(paused), ..Self::default() }
+    }
+
+    /// The account with the change in it.
+    pub fn of(self, account: Account) -> Account {
+        Account {
+            enabled: self.enabled.unwrap_or(account.enabled),
+            weight: self.weight.unwrap_or(account.weight),
+            paused: self.paused.unwrap_or(account.paused),
+            ..account
+        }
+    }
 }
 
 /// Whose things a call is about, and what its caller may do. Made where the caller is known

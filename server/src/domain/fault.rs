@@ -110,6 +110,8 @@ pub enum Retry {
     Backoff,
     /// As `Backoff`, but not before this many milliseconds (the origin's `Retry-After`).
     NotBefore(u64),
+    /// Nothing went wrong: this node has no place for the transfer. The job goes back at no cost.
+    AtNoCost,
     /// The origin refuses this URL, now and in future; another URL for the same file may be let
     /// through. Without received bytes that makes no difference, and the job fails now.
     AnotherUrl,

@@ -10,6 +10,7 @@ use super::account::AccountId;
 use super::digest::Declared;
 use super::fault::JobFault;
 use super::id::Key;
+use super::priority::Priority;
 use super::source_url::SourceUrl;
 use super::time::Timestamp;
 
@@ -93,8 +94,8 @@ pub enum Event {
     Claim { now: Timestamp, token: Token, until: Timestamp },
     /// The worker is alive.
     Beat { token: Token, until: Timestamp },
-    /// The worker stops for a reason of ours: the job goes back at no cost.
-    HandBack { token: Token, now: Timestamp },
+    /// The worker stops for a reason of ours: the job goes back at no cost, until `due`.
+    HandBack { token: Token, due: Timestamp },
     /// A transient fault: try again at `due`.
     RetryLater { token: Token, due: Timestamp },
     /// Published; the medium is fixed.
@@ -213,9 +214,9 @@ pub fn apply(job: &Progress, event: &Event) -> Result<Progress, Refused> {
             fenced(token)?;
             Ok(with(State::Running { token: *token, until: *until }))
         }
-        Event::HandBack { token, now } => {
+        Event::HandBack { token, due } => {
             fenced(token)?;
-            let waiting = with(State::Waiting { due: *now });
+            let waiting = with(State::Waiting { due: *due });
             Ok(Progress { attempt: job.attempt.saturating_sub(1), ..waiting })
         }
         Event::RetryLater { token, due } => {
@@ -325,6 +326,7 @@ impl Phase {
 pub struct JobRequest {
     /// At most 128 bytes; the file name of the URL when the caller gave none.
     pub title: String,
+    pub priority: Priority,
     /// The extension that names the container, lower case, without dot.
     pub extension: String,
     pub description: Option<String>,
@@ -456,7 +458,7 @@ mod tests {
         [
             Event::Claim { now: NOW, token: Token(8), until: LATER },
             Event::Beat { token, until: LATER },
-            Event::HandBack { token, now: NOW },
+            Event::HandBack { token, due: NOW },
             Event::RetryLater { token, due: LATER },
             Event::Succeed { token },
             Event::Fail { token, fault },
@@ -521,7 +523,7 @@ mod tests {
     fn only_a_pending_job_is_cancelled_even_when_handed_back() {
         let running = apply(&in_state(StateKind::Pending), &events(HELD)[0]).unwrap();
         assert_eq!(running.attempt, 1);
-        let back = apply(&running, &Event::HandBack { token: Token(8), now: NOW }).unwrap();
+        let back = apply(&running, &Event::HandBack { token: Token(8), due: NOW }).unwrap();
         assert_eq!(back.attempt, 0, "our own stop costs no attempt");
         assert!(apply(&back, &Event::Cancel).is_err());
     }

@@ -40,7 +40,7 @@ impl Backoff {
         let floor = match retry {
             Retry::Never | Retry::AnotherUrl => return Next::GiveUp,
             Retry::Once if attempt > 1 => return Next::GiveUp,
-            Retry::Once | Retry::Backoff => Duration::ZERO,
+            Retry::Once | Retry::Backoff | Retry::AtNoCost => Duration::ZERO,
             Retry::NotBefore(ms) => Duration::from_millis(ms),
         };
         if attempt >= self.attempts {
@@ -52,6 +52,18 @@ impl Backoff {
         let at = now + pause;
         if at >= deadline { Next::GiveUp } else { Next::At(at) }
     }
+}
+
+/// First and longest pause of a job whose host had no place.
+const PLACE_PAUSE: Duration = Duration::from_secs(1);
+const PLACE_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// When a job that was led to a full host is tried again: the pause doubles with each of the
+/// `returns` before, and `jitter` in `0.0..1.0` spreads it over its upper half. Never past
+/// `deadline`, where the job has to be told that it failed.
+pub fn place_again(returns: u32, now: Timestamp, deadline: Timestamp, jitter: f64) -> Timestamp {
+    let full = PLACE_PAUSE.saturating_mul(1 << returns.min(10)).min(PLACE_PAUSE_MAX);
+    (now + full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)).min(deadline)
 }
 
 #[cfg(test)]
@@ -93,6 +105,13 @@ mod tests {
     fn a_passing_mix_up_is_given_one_more_attempt() {
         let next = |attempt| BACKOFF.next(attempt, Retry::Once, Timestamp(0), FAR, 1.0);
         assert_eq!((next(1), next(2)), (Next::At(Timestamp(1_000)), Next::GiveUp));
+    }
+
+    #[test]
+    fn the_pause_before_a_full_host_is_asked_again_doubles_up_to_its_limit() {
+        let after = |returns| place_again(returns, Timestamp(0), Timestamp(29_000), 1.0).0;
+        assert_eq!([0, 1, 4, 5, 99].map(after), [1_000, 2_000, 16_000, 29_000, 29_000]);
+        assert_eq!(place_again(9, Timestamp(0), FAR, 0.0), Timestamp(15_000));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Asks for a source and follows its redirects, each through the whole gate, until a body comes.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use super::connect::{self, Connector, Network, Road};
 use super::exchange::{Body, Exchange, Get, Over};
 use super::guard::{Guard, Target};
-use super::host_slots::{HostSlots, Slot};
+use super::host_slots::{HostSlots, Place};
 use super::presigned;
 use super::resolve::{Dns, Resolve};
 use super::source::Source;
@@ -27,7 +29,7 @@ use super::wanted::{self, Restart, Resume, Wanted};
 use super::{FetchError, FetchSettings, FetcherError};
 use crate::domain::fault::{FaultClass, Retry};
 use crate::domain::source_headers::SourceHeaders;
-use crate::domain::source_url::SourceUrl;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::door::Clock;
 
 /// A chain of redirects may take this many times what one request may take.
@@ -115,10 +117,27 @@ impl Fetcher {
         &self.0.guard
     }
 
+    /// Takes a place at the host of `url` for [`Fetcher::open`]; `None` when the host is full, or
+    /// the URL is none that `open` would go to.
+    pub fn place(&self, url: &SourceUrl) -> Option<Place> {
+        let target = self.0.guard.target(url.expose()).ok()?;
+        self.0.slots.take(target.host())
+    }
+
+    /// The places taken at each host that has any.
+    pub fn places_taken(&self) -> BTreeMap<HostId, usize> {
+        self.0.slots.taken()
+    }
+
+    /// Places at one host; 0 = no limit.
+    pub fn per_host(&self) -> usize {
+        self.0.slots.per_host()
+    }
+
     /// Guards the URL, resolves, dials, sends a GET with the wanted headers (to the URL's own
     /// origin alone), follows redirects (each guarded anew), and returns once the head of an answer
-    /// with a usable body is there. Waits for a place at the host first; the place is held until
-    /// the [`Source`] is dropped.
+    /// with a usable body is there. The place at its host is held until the [`Source`] is dropped; where
+    /// a host is full, the error says [`Retry::AtNoCost`].
     ///
     /// With [`Wanted::from`] it asks for the rest, on condition that the version is the same. An
     /// answer that does not continue what is here begins at byte 0, if need be by asking once more
@@ -127,12 +146,12 @@ impl Fetcher {
     /// # Errors
     /// The fault that keeps the source from being read, and whether trying again can help.
     pub async fn open(&self, wanted: Wanted<'_>) -> Result<Source, FetchError> {
-        let Wanted { url, headers, mut from } = wanted;
+        let Wanted { url, headers, mut from, mut place } = wanted;
         let confided = confided(headers)?;
         let mut restart = None;
         // Twice at most: only a request for a rest is told to begin anew.
         loop {
-            match self.0.ask(url, confided.clone(), from.as_ref()).await? {
+            match self.0.ask(url, confided.clone(), from.as_ref(), place.take()).await? {
                 Asked::Body(source) => return Ok(source.restarted(restart)),
                 Asked::Anew(why) => (from, restart) = (None, Some(why)),
             }
@@ -155,15 +174,17 @@ impl Inner {
         url: &SourceUrl,
         mut confided: HeaderMap,
         from: Option<&Resume>,
+        mut place: Option<Place>,
     ) -> Result<Asked, FetchError> {
         let settings = &self.settings;
         let mut target = self.guard.target(url.expose()).map_err(|r| verdict::refused(&r))?;
+        let first = target.host().to_owned();
         let mut chain_left =
             (settings.connect_timeout + settings.header_timeout).saturating_mul(CHAIN_FACTOR);
         let mut expired_link = false;
         for hop in 0.. {
             expired_link |= presigned::has_expired(target.path_and_query(), self.clock.now());
-            let slot = self.slots.acquire(target.host()).await;
+            let slot = self.place_at(target.host(), place.take(), &first)?;
             let began = Instant::now();
             let response = self.answer(&target, &confided, from).await?;
             match verdict::answer(response.status(), from.is_some()) {
@@ -213,11 +234,24 @@ impl Inner {
         unreachable!("the number of redirects is limited")
     }
 
+    /// A place for a request of a chain that began at the host `first`: the one that was taken in
+    /// advance, if it is at this host.
+    fn place_at(&self, host: &str, taken: Option<Place>, first: &str) -> Result<Place, FetchError> {
+        let taken = taken.filter(|place| place.is_at(host));
+        taken.or_else(|| self.slots.take(host)).ok_or_else(|| {
+            if host != first {
+                self.slots.lead(first, host);
+            }
+            let message = "The source's host has as many transfers as it may.";
+            error(FaultClass::Internal, Retry::AtNoCost, message)
+        })
+    }
+
     /// A 206: the rest that was asked for, or something that is not to be trusted.
     fn rest(
         &self,
         response: Response<Body>,
-        slot: Slot,
+        slot: Place,
         place: &str,
         from: Option<&Resume>,
     ) -> Result<Asked, FetchError> {
@@ -375,10 +409,14 @@ async fn says_expired(response: Response<Body>) -> bool {
     text.windows(7).any(|word| word.eq_ignore_ascii_case(b"expired"))
 }
 
-fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
+/// The public roots, and those of the PEM file `extra`.
+///
+/// # Errors
+/// [`FetcherError::ExtraCa`] when the file cannot be read or holds none.
+pub fn trusted_roots(extra: Option<&Path>) -> Result<RootCertStore, FetcherError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &settings.extra_ca {
-        let unreadable = |cause: String| FetcherError::ExtraCa { path: path.clone(), cause };
+    if let Some(path) = extra {
+        let unreadable = |cause: String| FetcherError::ExtraCa { path: path.to_owned(), cause };
         let found = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
         let before = roots.len();
         for certificate in found {
@@ -389,6 +427,11 @@ fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
             return Err(unreadable("there is no certificate in it".to_owned()));
         }
     }
+    Ok(roots)
+}
+
+fn tls_config(settings: &FetchSettings) -> Result<ClientConfig, FetcherError> {
+    let roots = trusted_roots(settings.extra_ca.as_deref())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,85 +1,158 @@
 //! Politeness: so many transfers from one host at once, and no more.
+//!
+//! Nobody waits here. Claims go by the places that are taken and leave jobs of full hosts in their
+//! line; a transfer that is led to a full host by a redirect gives its job back. So a slow host
+//! holds as many slots of the node as it has places, and no more.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
-/// Hosts remembered before those without a transfer are forgotten. More are kept only while more
-/// have transfers under way.
-const SWEEP_AT: usize = 256;
+use crate::domain::source_url::HostId;
+
+/// Hosts remembered of which it is known that they redirect to a full one.
+const LEADS_LIMIT: usize = 1_024;
+/// How long that is remembered after a transfer learned it.
+const LEAD_KEPT: Duration = Duration::from_secs(60);
 
 /// One place at a host, held for as long as a transfer from it lasts.
-pub(super) type Slot = OwnedSemaphorePermit;
-
 #[derive(Debug)]
-pub(super) struct HostSlots {
-    per_host: usize,
-    hosts: Mutex<Hosts>,
+pub struct Place {
+    host: String,
+    hosts: Arc<Mutex<Hosts>>,
 }
 
 #[derive(Debug)]
+pub(super) struct HostSlots {
+    /// 0 = no limit.
+    per_host: usize,
+    hosts: Arc<Mutex<Hosts>>,
+}
+
+#[derive(Debug, Default)]
 struct Hosts {
-    by_name: HashMap<String, Weak<Semaphore>>,
-    sweep_at: usize,
+    /// Hosts with transfers under way, so never more than there are transfers.
+    taken: HashMap<String, usize>,
+    /// From a host to the one that its redirects led to, and since when.
+    leads: HashMap<String, (String, Instant)>,
 }
 
 impl HostSlots {
     /// `per_host` transfers from one host at once; 0 = no limit.
     pub(super) fn new(per_host: usize) -> Self {
-        let per_host = if per_host == 0 { Semaphore::MAX_PERMITS } else { per_host };
-        let hosts = Hosts { by_name: HashMap::new(), sweep_at: SWEEP_AT };
-        Self { per_host, hosts: Mutex::new(hosts) }
+        Self { per_host, hosts: Arc::default() }
     }
 
-    /// Waits for a place at `host`, first come, first served. The wait has no end of its own:
-    /// the callers are the node's transfers, whose number and deadlines are limited.
-    pub(super) async fn acquire(&self, host: &str) -> Slot {
-        let places = self.places(host);
-        places.acquire_owned().await.expect("the places of a host are never closed")
+    /// A place at `host`; `None` when all are taken.
+    pub(super) fn take(&self, host: &str) -> Option<Place> {
+        let mut hosts = lock(&self.hosts);
+        let taken = hosts.taken.get(host).copied().unwrap_or(0);
+        if self.per_host != 0 && taken >= self.per_host {
+            return None;
+        }
+        hosts.taken.insert(host.to_owned(), taken + 1);
+        Some(Place { host: host.to_owned(), hosts: Arc::clone(&self.hosts) })
     }
 
-    fn places(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = hosts.by_name.get(host).and_then(Weak::upgrade) {
-            return places;
+    /// A redirect led from one host to another that was full: until further notice the first has
+    /// no more places than the second.
+    pub(super) fn lead(&self, from: &str, to: &str) {
+        let mut hosts = lock(&self.hosts);
+        let now = Instant::now();
+        if hosts.leads.len() >= LEADS_LIMIT {
+            hosts.leads.retain(|_, (_, since)| now.duration_since(*since) < LEAD_KEPT);
         }
-        if hosts.by_name.len() >= hosts.sweep_at {
-            hosts.by_name.retain(|_, places| places.strong_count() > 0);
-            hosts.sweep_at = SWEEP_AT.max(2 * hosts.by_name.len());
+        if hosts.leads.len() < LEADS_LIMIT {
+            hosts.leads.insert(from.to_owned(), (to.to_owned(), now));
         }
-        let places = Arc::new(Semaphore::new(self.per_host));
-        hosts.by_name.insert(host.to_owned(), Arc::downgrade(&places));
-        places
     }
+
+    /// The places taken, at hosts that have any.
+    pub(super) fn taken(&self) -> BTreeMap<HostId, usize> {
+        self.taken_at(Instant::now())
+    }
+
+    fn taken_at(&self, now: Instant) -> BTreeMap<HostId, usize> {
+        let hosts = lock(&self.hosts);
+        let of = |host: &String| hosts.taken.get(host).copied().unwrap_or(0);
+        let mut taken: BTreeMap<HostId, usize> =
+            hosts.taken.iter().map(|(host, taken)| (HostId::of(host), *taken)).collect();
+        for (from, (to, since)) in &hosts.leads {
+            if now.duration_since(*since) < LEAD_KEPT {
+                taken.insert(HostId::of(from), of(from).max(of(to)));
+            }
+        }
+        taken
+    }
+
+    pub(super) fn per_host(&self) -> usize {
+        self.per_host
+    }
+}
+
+impl Place {
+    pub(super) fn is_at(&self, host: &str) -> bool {
+        self.host == host
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut hosts = lock(&self.hosts);
+        match hosts.taken.get_mut(&self.host) {
+            Some(taken) if *taken > 1 => *taken -= 1,
+            Some(_) | None => drop(hosts.taken.remove(&self.host)),
+        }
+    }
+}
+
+fn lock(hosts: &Mutex<Hosts>) -> MutexGuard<'_, Hosts> {
+    hosts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
 
-    #[tokio::test]
-    async fn a_host_s_last_place_is_waited_for_and_other_hosts_are_free() {
+    #[test]
+    fn a_full_host_has_no_place_and_other_hosts_are_free() {
         let slots = HostSlots::new(2);
-        let first = slots.acquire("a").await;
-        let _second = slots.acquire("a").await;
-        assert!(slots.acquire("a").now_or_never().is_none(), "both places are taken");
-        assert!(slots.acquire("b").now_or_never().is_some());
+        let first = slots.take("a");
+        let _second = slots.take("a");
+        assert!(slots.take("a").is_none(), "both places are taken");
+        assert!(slots.take("b").is_some());
         drop(first);
-        assert!(slots.acquire("a").now_or_never().is_some());
+        assert!(slots.take("a").is_some());
+        let free = HostSlots::new(0);
+        let held: Vec<Place> = (0..1_000).filter_map(|_| free.take("a")).collect();
+        assert_eq!(held.len(), 1_000, "no limit");
     }
 
-    #[tokio::test]
-    async fn hosts_without_transfers_are_forgotten() {
+    #[test]
+    fn hosts_without_transfers_are_forgotten() {
         let slots = HostSlots::new(1);
-        let held = slots.acquire("held").await;
-        for n in 0..10 * SWEEP_AT {
-            drop(slots.acquire(&format!("h{n}")).await);
+        let held = slots.take("held");
+        for n in 0..1_000 {
+            drop(slots.take(&format!("h{n}")));
         }
-        assert!(slots.hosts.lock().unwrap().by_name.len() <= SWEEP_AT);
-        assert!(slots.acquire("held").now_or_never().is_none(), "what is in use is kept");
+        assert_eq!(slots.taken(), BTreeMap::from([(HostId::of("held"), 1)]));
         drop(held);
+        assert!(slots.taken().is_empty());
+    }
+
+    #[test]
+    fn a_host_that_leads_to_a_full_one_has_no_more_places_for_a_while() {
+        let slots = HostSlots::new(2);
+        let _held = [slots.take("cdn"), slots.take("cdn")];
+        slots.lead("share", "cdn");
+        assert_eq!(slots.taken()[&HostId::of("share")], 2);
+        let later = slots.taken_at(Instant::now() + LEAD_KEPT);
+        assert!(!later.contains_key(&HostId::of("share")));
+        for n in 0..2 * LEADS_LIMIT {
+            slots.lead(&format!("h{n}"), "cdn");
+        }
+        assert_eq!(lock(&slots.hosts).leads.len(), LEADS_LIMIT);
     }
 }

@@ -29,9 +29,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use client::Fetcher;
+pub use client::{Fetcher, trusted_roots};
 pub use connect::Network;
 pub use exchange::Piece;
+pub use host_slots::Place;
 pub use resolve::{Resolve, ResolveError};
 pub use source::Source;
 pub use wanted::{Link, Restart, Resume, Wanted};

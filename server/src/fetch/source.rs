@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::digest::{self, Announced};
 use super::exchange::{Body, Piece};
-use super::host_slots::Slot;
+use super::host_slots::Place;
 use super::verdict::{broken_body, error};
 use super::wanted::{self, Part, Restart, Resume};
 use super::{FetchError, FetchSettings};
@@ -40,7 +40,7 @@ pub struct Source {
     /// for the origin. Time the taker of the bytes needs is not the origin's.
     window_bytes: u64,
     window_waited: Duration,
-    _slot: Slot,
+    _place: Place,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Source {
         headers: &HeaderMap,
         body: Body,
         settings: &FetchSettings,
-        slot: Slot,
+        held: Place,
         place: &str,
     ) -> Result<Self, FetchError> {
         let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
@@ -114,7 +114,7 @@ impl Source {
             },
             window_bytes: 0,
             window_waited: Duration::ZERO,
-            _slot: slot,
+            _place: held,
         })
     }
 
@@ -127,7 +127,7 @@ impl Source {
         headers: &HeaderMap,
         body: Body,
         settings: &FetchSettings,
-        slot: Slot,
+        held: Place,
         resume: &Resume,
         part: Part,
         place: &str,
@@ -143,7 +143,7 @@ impl Source {
         let validator = resume.version.validator.clone();
         let version = Version { validator, total: Some(part.total), place: place.to_owned() };
         let status = StatusCode::PARTIAL_CONTENT;
-        let source = Self::new(status, headers, body, settings, slot, place)?;
+        let source = Self::new(status, headers, body, settings, held, place)?;
         Ok(Some(Self {
             length: Some(part.total),
             offset: resume.offset,

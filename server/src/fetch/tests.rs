@@ -449,10 +449,13 @@ async fn one_host_gets_no_more_transfers_at_once_than_allowed() {
     let url = SourceUrl::new(origin.url("/"));
     let held =
         join_all([fetcher.open(Wanted::whole(&url)), fetcher.open(Wanted::whole(&url))]).await;
-    let third = fetcher.open(Wanted::whole(&url));
-    tokio::pin!(third);
-    let waited = tokio::time::timeout(SHORT, &mut third).await;
-    assert!(waited.is_err() && origin.connections() == 2, "a third one waits");
+    let third = fetcher.open(Wanted::whole(&url)).await.unwrap_err();
+    assert_eq!((third.retry, origin.connections()), (Retry::AtNoCost, 2), "no third one");
+    assert!(fetcher.place(&url).is_none());
     drop(held);
-    assert!(third.await.is_ok());
+    // A place that was taken in advance is used, and not a second one.
+    let place = fetcher.place(&url);
+    let _other = fetcher.place(&url);
+    assert!(place.is_some());
+    assert!(fetcher.open(Wanted { place, ..Wanted::whole(&url) }).await.is_ok());
 }

@@ -5,6 +5,7 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
 };
 
+use super::host_slots::Place;
 use crate::domain::source_headers::SourceHeaders;
 use crate::domain::source_url::SourceUrl;
 use crate::domain::version::{Validator, Version};
@@ -18,7 +19,7 @@ const SETTLED_SECONDS: i64 = 60;
 static NO_HEADERS: SourceHeaders = SourceHeaders::none();
 
 /// A source as a job wants it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Wanted<'a> {
     pub url: &'a SourceUrl,
     /// For the origin (scheme, host and port) of `url` alone: a redirect that leaves it loses them
@@ -26,12 +27,14 @@ pub struct Wanted<'a> {
     pub headers: &'a SourceHeaders,
     /// Bytes that are here already; `None` asks for the whole.
     pub from: Option<Resume>,
+    /// A place at the host of `url`, if one was taken in advance.
+    pub place: Option<Place>,
 }
 
 impl<'a> Wanted<'a> {
     /// The whole file, with nothing besides the URL.
     pub fn whole(url: &'a SourceUrl) -> Self {
-        Self { url, headers: &NO_HEADERS, from: None }
+        Self { url, headers: &NO_HEADERS, from: None, place: None }
     }
 }
 

@@ -5,7 +5,7 @@ use wire::code::{Code, Fault};
 use wire::reply::{AccountInfo, AccountReply, ListAccountsReply, Reply};
 
 use super::{Ops, store_fault};
-use crate::domain::account::{Account, NAME_LIMIT, Subject, is_valid_name};
+use crate::domain::account::{Account, AccountChange, NAME_LIMIT, Subject, Weight, is_valid_name};
 
 /// Most accounts that this operation makes. Lists of accounts are answered whole.
 const ACCOUNTS_LIMIT: usize = 1_000;
@@ -49,17 +49,21 @@ impl Ops {
     ) -> Result<Reply, Fault> {
         operators_only(subject)?;
         let account = self.account_named(&request.name).await?;
-        if account.id == subject.caller && !request.enabled {
+        if account.id == subject.caller && request.enabled == Some(false) {
             let why = "It is the caller's own account, which would lock itself out.";
             return Err(Fault::invalid_because("AccountName", why));
         }
-        let set = self.store.account_set_enabled(&account.name, request.enabled);
-        if !set.await.map_err(store_fault)? {
-            return Err(no_account());
+        let UpdateAccount { enabled, paused, .. } = request;
+        let change =
+            AccountChange { enabled, paused, weight: request.weight.and_then(Weight::new) };
+        let changed =
+            self.store.account_change(&account.name, change).await.map_err(store_fault)?;
+        let account = changed.ok_or_else(no_account)?;
+        tracing::info!(account = %account.name, ?change, by = %subject.access_key_id, "account changed");
+        if paused == Some(false) {
+            self.wake.notify_one();
         }
-        tracing::info!(account = %account.name, enabled = request.enabled, by = %subject.access_key_id, "account changed");
-        let account = info(Account { enabled: request.enabled, ..account });
-        Ok(Reply::UpdateAccount(AccountReply { account }))
+        Ok(Reply::UpdateAccount(AccountReply { account: info(account) }))
     }
 
     pub(super) async fn accounts(&self) -> Result<Vec<Account>, Fault> {
@@ -89,6 +93,8 @@ fn info(account: Account) -> AccountInfo {
         name: account.name,
         enabled: account.enabled,
         operator: account.operator,
+        weight: u64::from(account.weight.get()),
+        paused: account.paused,
         creation_time: account.created.seconds(),
     }
 }

@@ -10,6 +10,7 @@ use super::{Answers, NodeFacts, Ops, Rules};
 use crate::api::media::PlayUrls;
 use crate::api::records::Records;
 use crate::blob::spool::Spool;
+use crate::blob::{LocalBlobs, Locations};
 use crate::domain::id::IdCodec;
 use crate::domain::time::Timestamp;
 use crate::door::Clock;
@@ -24,6 +25,7 @@ use crate::worker::board::Board;
 /// With a clock that stands still; `dir` must live as long.
 pub(super) async fn ops(dir: &Path) -> Ops {
     let started = Timestamp::from_seconds(1_767_323_045);
+    let blobs = LocalBlobs::open(dir.join("objects")).await.unwrap();
     let limits = SubmitLimits { calls_per_day: 0, pending: 0 };
     Ops {
         store: Arc::new(MemoryStore::new()),
@@ -31,6 +33,7 @@ pub(super) async fn ops(dir: &Path) -> Ops {
         clock: Clock::manual(started),
         play_urls: PlayUrls::new("http://127.0.0.1".to_owned(), [2; 32]),
         spool: Spool::open(dir.join("spool")).await.unwrap(),
+        locations: Locations::new(Arc::new(blobs)),
         board: Arc::new(Board::new()),
         metrics: Arc::new(Metrics::new()),
         wake: Arc::new(Notify::new()),

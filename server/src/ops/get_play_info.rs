@@ -7,6 +7,7 @@ use wire::code::{Code, Fault};
 use wire::reply::{GetPlayInfoReply, PlayInfo, Reply, VideoBase};
 
 use super::{Ops, digests, store_fault};
+use crate::api::media::{delivery, file_name};
 use crate::domain::account::AccountId;
 use crate::domain::job::StateKind;
 use crate::domain::media::{Media, MediaType};
@@ -23,10 +24,10 @@ impl Ops {
         request: GetPlayInfo,
     ) -> Result<Reply, Fault> {
         let media = self.find_medium(account, &request.media).await?;
-        let stream = self.play_info(&media, &request);
         if !matches(&media, &request) {
             return Err(no_stream(&request));
         }
+        let stream = self.play_info(&media, &request).await;
         let video_base = VideoBase {
             video_id: self.codec.media_id(media.key),
             title: media.title,
@@ -71,15 +72,32 @@ impl Ops {
         ))
     }
 
-    fn play_info(&self, media: &Media, request: &GetPlayInfo) -> PlayInfo {
-        let validity = request.auth_timeout.map_or(self.rules.auth_timeout, Duration::from_secs);
+    /// From the storage itself where it serves, else from this server.
+    async fn play_url(&self, media: &Media, validity: Duration) -> String {
+        let format = &media.facts.format;
+        let name = file_name(&self.codec, media.key, format);
+        let delivery = delivery(&media.facts, &name);
+        let presigned = match self.locations.of(&media.object.location) {
+            Ok(blobs) => blobs.play_url(&media.object.object_key, &delivery, validity).await,
+            Err(error) => Err(error),
+        };
+        match presigned {
+            Ok(Some(url)) => return url,
+            Ok(None) => {}
+            Err(error) => tracing::error!(media = media.key.0, %error, "no URL of the storage"),
+        }
         let expires = self.clock.now() + validity;
+        self.play_urls.sign(media.key, &self.codec, format, expires)
+    }
+
+    async fn play_info(&self, media: &Media, request: &GetPlayInfo) -> PlayInfo {
+        let validity = request.auth_timeout.map_or(self.rules.auth_timeout, Duration::from_secs);
         let facts = &media.facts;
         PlayInfo {
             width: facts.width,
             height: facts.height,
             size: media.object.size,
-            play_url: self.play_urls.sign(media.key, &self.codec, &facts.format, expires),
+            play_url: self.play_url(media, validity).await,
             format: facts.format.clone(),
             definition: DEFINITION.to_owned(),
             specification: SPECIFICATION.to_owned(),

@@ -13,7 +13,7 @@ use wire::reply::{
 };
 
 use super::{Ops, store_fault};
-use crate::domain::account::{AccountId, Subject};
+use crate::domain::account::{Account, AccountId, Subject};
 use crate::domain::time::Timestamp;
 use crate::store::{AccountQueue, Counted, Tally};
 use crate::telemetry::process::resident_bytes;
@@ -74,14 +74,22 @@ impl Ops {
         let tallies = self.store.tallies(account, span.start).await.map_err(store_fault)?;
         let mut queues = self.store.queues().await.map_err(store_fault)?;
         queues.retain(|queue| account.is_none_or(|account| account == queue.account));
-        let names = self.account_names().await?;
+        let known = self.accounts().await?;
+        let known: HashMap<AccountId, Account> =
+            known.into_iter().map(|account| (account.id, account)).collect();
+        let is_paused = |id: &AccountId| known.get(id).is_some_and(|account| account.paused);
+        // What is paused does not wait for a place.
+        queues.iter_mut().filter(|queue| is_paused(&queue.account)).for_each(|queue| {
+            queue.oldest_ready = None;
+        });
         let mut loads = loads(&queues, &tallies, now);
         if let Some(account) = account {
             loads.entry(account).or_default();
         }
         let queue = sum(&queues, now);
         let accounts = loads.into_iter().map(|(id, load)| AccountLoad {
-            account: names.get(&id).cloned().unwrap_or_default(),
+            account: known.get(&id).map(|account| account.name.clone()).unwrap_or_default(),
+            paused: is_paused(&id),
             ..load
         });
         Ok(Counts {

@@ -6,7 +6,7 @@ use wire::action::{GetUrlUploadInfos, Selector};
 use wire::code::Fault;
 use wire::reply::{GetUrlUploadInfosReply, Reply, UrlUploadInfo};
 
-use super::{Ops, QUERY_WINDOW, store_fault};
+use super::{Ops, QUERY_WINDOW, positions, store_fault};
 use crate::domain::account::AccountId;
 use crate::domain::attempt::Attempt;
 use crate::domain::id::Key;
@@ -58,6 +58,7 @@ impl Ops {
         } else {
             HashMap::new()
         };
+        let waiting = if request.include_position { positions::waiting(&jobs) } else { Vec::new() };
         let infos = jobs.into_iter().map(|job| {
             let attempts = request
                 .include_attempts
@@ -68,6 +69,7 @@ impl Ops {
         if request.include_digests {
             self.add_digests(&keys, &mut infos).await?;
         }
+        self.add_places(&waiting, &mut infos).await?;
         Ok(Reply::GetUrlUploadInfos(GetUrlUploadInfosReply { infos, non_exists }))
     }
 }

@@ -60,6 +60,7 @@ impl Ops {
             progress,
             digests: None,
             attempts: None,
+            queue_place: None,
             account: None,
         }
     }

@@ -6,7 +6,7 @@ use wire::action::ListUrlUploadJobs;
 use wire::code::Fault;
 use wire::reply::{ListUrlUploadJobsReply, Reply, UrlUploadInfo};
 
-use super::{Ops, store_fault};
+use super::{Ops, positions, store_fault};
 use crate::domain::account::Subject;
 use crate::domain::job::{AWAITING_URL, StateKind};
 use crate::domain::time::Timestamp;
@@ -44,15 +44,17 @@ impl Ops {
         let wanted = |status: &str| {
             request.statuses.is_empty() || request.statuses.iter().any(|s| s == status)
         };
-        let infos = page
-            .jobs
+        let mut jobs = page.jobs;
+        jobs.retain(|job| wanted(job.wire_status()));
+        let waiting = if request.include_position { positions::waiting(&jobs) } else { Vec::new() };
+        let mut infos: Vec<UrlUploadInfo> = jobs
             .into_iter()
-            .filter(|job| wanted(job.full_status()))
             .map(|job| {
                 let account = names.get(&job.account).cloned();
                 UrlUploadInfo { account, ..self.info(job, true) }
             })
             .collect();
+        self.add_places(&waiting, &mut infos).await?;
         let next_token = page.next.map(|key| self.codec.page_token(subject.account(), key));
         Ok(Reply::ListUrlUploadJobs(ListUrlUploadJobsReply { infos, next_token }))
     }

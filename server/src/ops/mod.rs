@@ -11,6 +11,7 @@ use wire::reply::Reply;
 
 use crate::api::media::PlayUrls;
 use crate::api::records::Records;
+use crate::blob::Locations;
 use crate::blob::spool::Spool;
 use crate::domain::account::Subject;
 use crate::domain::id::IdCodec;
@@ -34,6 +35,7 @@ mod get_url_upload_infos;
 mod info;
 mod list_url_upload_jobs;
 mod node;
+mod positions;
 mod replace_upload_url;
 mod upload_media_by_url;
 
@@ -51,6 +53,8 @@ pub struct Ops {
     pub clock: Clock,
     pub play_urls: PlayUrls,
     pub spool: Spool,
+    /// Where objects can be, by name.
+    pub locations: Locations,
     /// Progress of this node's transfers.
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,

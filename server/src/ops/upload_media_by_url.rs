@@ -10,6 +10,7 @@ use super::{Ops, SESSION_WINDOW, store_fault};
 use crate::domain::account::AccountId;
 use crate::domain::digest::Declared;
 use crate::domain::job::JobRequest;
+use crate::domain::priority::Priority;
 use crate::domain::source_headers::SourceHeaders;
 use crate::domain::source_url::SourceUrl;
 use crate::door::sealed_headers;
@@ -22,6 +23,11 @@ impl Ops {
         request: UploadMediaByUrl,
     ) -> Result<Reply, Fault> {
         self.check_room()?;
+        let asked =
+            |source: &Source| self.locations.choose(source.storage_location.as_deref()).is_none();
+        if request.sources.iter().any(asked) {
+            return Err(Fault::new(Code::InvalidStorageNotFound));
+        }
         let now = self.clock.now();
         let fingerprint = self.keyed(request.fingerprint);
         let session =
@@ -76,6 +82,7 @@ impl Ops {
         });
         let request = JobRequest {
             title: source.title,
+            priority: priority(source.priority),
             extension: source.extension,
             description: source.description,
             tags: source.tags,
@@ -104,5 +111,13 @@ impl Ops {
                 Ok(())
             }
         }
+    }
+}
+
+fn priority(asked: wire::action::Priority) -> Priority {
+    match asked {
+        wire::action::Priority::Low => Priority::Low,
+        wire::action::Priority::Normal => Priority::Normal,
+        wire::action::Priority::High => Priority::High,
     }
 }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::blob::BlobError;
 use crate::blob::copying::Copier;
 use crate::config::Config;
+use crate::domain::media::DEFAULT_LOCATION;
 use crate::door::vault::KEY_FILE;
 use crate::run::first_key::CREDENTIALS_FILE;
-use crate::run::serve::{DATABASE_FILE, OBJECTS_DIR, StartError, database_path, objects_dir};
+use crate::run::serve::{DATABASE_FILE, OBJECTS_DIR, StartError, database_path};
+use crate::run::storage::local_objects;
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 
@@ -54,7 +56,8 @@ pub enum BackupError {
 /// [`BackupError`]; `to` holds no [`MARK`] of this run then.
 pub fn take(config: &Config, to: &Path, taken_at: &str) -> Result<Saved, BackupError> {
     let database = database_path(config)?;
-    let objects = objects_dir(config)?;
+    // Objects in buckets and in further directories are for whoever keeps those.
+    let objects = local_objects(config);
     check_target(to)?;
     let copier = Copier::into_dir(to.to_owned())?;
     remove(&to.join(MARK))?;
@@ -71,10 +74,11 @@ pub fn take(config: &Config, to: &Path, taken_at: &str) -> Result<Saved, BackupE
     }
     let mut saved = Saved::default();
     SqliteStore::for_each_object(&to.join(DATABASE_FILE), |object| {
-        if object.location != LOCAL {
+        let local = objects.as_ref().filter(|_| object.location == DEFAULT_LOCATION);
+        let Some(objects) = local else {
             saved.elsewhere += 1;
             return Ok(());
-        }
+        };
         let from = objects.join(&object.object_key);
         let name = format!("{OBJECTS_DIR}/{}", object.object_key);
         match copier.copy(&from, &name, Some(object.size)) {
@@ -92,9 +96,6 @@ pub fn take(config: &Config, to: &Path, taken_at: &str) -> Result<Saved, BackupE
     copier.write(MARK, &mark(taken_at, &saved))?;
     Ok(saved)
 }
-
-/// Name of the local storage location.
-const LOCAL: &str = "default";
 
 fn mark(taken_at: &str, saved: &Saved) -> String {
     let mark = serde_json::json!({

@@ -5,4 +5,5 @@ pub mod backup;
 pub mod first_key;
 pub mod serve;
 pub mod stop;
+pub mod storage;
 pub mod tasks;

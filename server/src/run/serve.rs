@@ -12,10 +12,11 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
-use wire::reply::{SettingInfo, StorageInfo};
+use wire::reply::SettingInfo;
 
 use super::first_key::{self, FirstKey, FirstKeyError};
 use super::stop::Stop;
+use super::storage;
 use super::tasks::Tasks;
 use crate::api::auth::Authenticator;
 use crate::api::media::{MediaDeps, PlayUrls};
@@ -23,12 +24,13 @@ use crate::api::records::Records;
 use crate::api::throttle::Throttle;
 use crate::api::{self, Api};
 use crate::blob::spool::Spool;
-use crate::blob::{BlobError, Blobs, LocalBlobs};
+use crate::blob::{BlobError, Locations};
 use crate::config::Config;
 use crate::config::load::{InForce, Loaded};
 use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::random::Chance;
 use crate::door::vault::Vault;
@@ -73,7 +75,7 @@ pub enum StartError {
     )]
     Database,
     #[error(
-        "this version stores into local files only: HAULAGE_STORAGE_URL must begin with file://"
+        "a storage location that is a bucket has no key; give it one with HAULAGE_STORAGE_KEYS"
     )]
     Storage,
     #[error("cannot open the database: {0}")]
@@ -205,11 +207,20 @@ async fn launch(
     let base_url = format!("http://{address}");
 
     let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
-    let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(objects_dir(&config)?).await?);
+    let locations = storage::open(&config).await?;
     recover(store.as_ref(), &spool, &partial_limits(&config), clock.now()).await?;
 
-    let parts =
-        Parts { config: &config, in_force, clock, vault, store, spool, blobs, address, program };
+    let parts = Parts {
+        config: &config,
+        in_force,
+        clock,
+        vault,
+        store,
+        spool,
+        locations,
+        address,
+        program,
+    };
     let (stop, tasks) = (Stop::new(), Tasks::new());
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(Board::new());
@@ -285,7 +296,7 @@ pub struct Parts<'a> {
     pub vault: Vault,
     pub store: Arc<dyn Store>,
     pub spool: Spool,
-    pub blobs: Arc<dyn Blobs>,
+    pub locations: Locations,
     pub address: SocketAddr,
     pub program: PathBuf,
 }
@@ -329,6 +340,7 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             play_urls: play_urls.clone(),
             spool: self.spool.clone(),
+            locations: self.locations.clone(),
             board: shared.board.clone(),
             metrics: shared.metrics.clone(),
             wake: shared.wake.clone(),
@@ -353,7 +365,7 @@ impl Parts<'_> {
             throttle: Throttle::new(config.qps.clone()),
             media: MediaDeps {
                 store: self.store.clone(),
-                blobs: self.blobs.clone(),
+                locations: self.locations.clone(),
                 urls: play_urls,
                 codec: self.codec(),
                 clock: self.clock.clone(),
@@ -377,17 +389,12 @@ impl Parts<'_> {
             from: in_force.origin.to_string(),
             doc: in_force.setting.doc.to_owned(),
         });
-        let objects = objects_dir(self.config).unwrap_or_default();
         NodeFacts {
             started: self.clock.now(),
             transfer_limit: self.config.transfers,
             receiving: shared.receiving.clone(),
             probe: if self.ffprobe().is_some() { "ffprobe" } else { "built-in readers" },
-            storage: vec![StorageInfo {
-                location: "default".to_owned(),
-                kind: "file".to_owned(),
-                place: objects.display().to_string(),
-            }],
+            storage: storage::shown(self.config),
             settings: settings.collect(),
             stop: shared.stop.clone(),
         }
@@ -412,7 +419,7 @@ impl Parts<'_> {
             store: self.store.clone(),
             fetcher,
             spool: self.spool.clone(),
-            blobs: self.blobs.clone(),
+            locations: self.locations.clone(),
             probe,
             vault: self.vault.clone(),
             clock: self.clock.clone(),
@@ -429,7 +436,7 @@ impl Parts<'_> {
                     attempts: config.attempts,
                 },
                 lease: config.lease,
-                per_account: config.per_account,
+                shares: Shares { per_account: config.per_account, reserve: config.reserved() },
                 rescues: config.rescues,
                 min_free: config.min_free,
                 md5: config.md5,
@@ -478,17 +485,6 @@ pub fn database_path(config: &Config) -> Result<PathBuf, StartError> {
     match &config.database_url {
         None => Ok(config.data_dir.join(DATABASE_FILE)),
         Some(url) => url.strip_prefix("sqlite://").map(PathBuf::from).ok_or(StartError::Database),
-    }
-}
-
-/// Where local objects live.
-///
-/// # Errors
-/// [`StartError::Storage`] when the configuration names another storage.
-pub fn objects_dir(config: &Config) -> Result<PathBuf, StartError> {
-    match &config.storage_url {
-        None => Ok(config.data_dir.join(OBJECTS_DIR)),
-        Some(url) => url.strip_prefix("file://").map(PathBuf::from).ok_or(StartError::Storage),
     }
 }
 

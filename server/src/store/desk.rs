@@ -40,6 +40,19 @@ pub struct AccountQueue {
     pub oldest_ready: Option<Timestamp>,
 }
 
+/// Most jobs before another that [`Desk::queue_places`] counts: it bounds what a place costs.
+pub const PLACES_LIMIT: u64 = 1_000;
+
+/// Where a pending job stands in its account's line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QueuePlace {
+    /// Jobs of its account that are ready and go before it, whatever places their hosts have; at
+    /// most [`PLACES_LIMIT`].
+    pub ahead: u64,
+    /// Whether these are all.
+    pub is_exact: bool,
+}
+
 /// What is counted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Counted {
@@ -124,6 +137,14 @@ pub trait Desk: Send + Sync + fmt::Debug + 'static {
     /// The queues of the accounts that have something in them, the largest first, at most
     /// [`QUEUES_LIMIT`].
     async fn queues(&self) -> StoreResult<Vec<AccountQueue>>;
+
+    /// The places in line of the pending jobs among `keys`, in their order; other jobs are left
+    /// out.
+    async fn queue_places(
+        &self,
+        keys: &[Key],
+        now: Timestamp,
+    ) -> StoreResult<Vec<(Key, QueuePlace)>>;
 
     /// What happened to the jobs of one account, or of all, in the minutes that begin at or after
     /// `since`; oldest first, then by account and by what is counted. Of more than

@@ -9,7 +9,7 @@
 //!
 //! What only the console asks is in [`Desk`], which every store is as well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,15 +17,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Job, JobRequest, Phase, StateKind, Token};
 use crate::domain::media::{Media, MediaFacts, StoredObject};
-use crate::domain::source_url::SourceUrl;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Shares;
 
 mod desk;
+mod line;
 pub mod memory;
 pub mod sqlite;
 
@@ -35,8 +37,8 @@ mod day;
 mod nonces;
 
 pub use self::desk::{
-    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, QUEUES_LIMIT, SESSIONS_KEPT,
-    TALLIES_KEPT, TALLIES_LIMIT, Tally,
+    ATTEMPTS_KEPT, AccountQueue, ConsoleSession, Counted, Desk, PLACES_LIMIT, QUEUES_LIMIT,
+    QueuePlace, SESSIONS_KEPT, TALLIES_KEPT, TALLIES_LIMIT, Tally,
 };
 
 /// Most records that one query by URL returns (contract §9.2).
@@ -128,17 +130,48 @@ pub enum Submitted {
 }
 
 /// What a worker asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClaimRequest {
     /// Most jobs to hand out.
     pub slots: usize,
-    /// Most jobs of one account that may be running at once, those already running included;
-    /// 0 means no limit.
-    pub per_account: usize,
+    /// Slots that the node has free beside these.
+    pub spare: usize,
+    /// What one account may have of them, the jobs it runs already included.
+    pub shares: Shares,
+    pub hosts: HostPlaces,
     pub now: Timestamp,
     /// Length of the lease.
     pub lease: Duration,
 }
+
+/// The places that the asking node has at the hosts of sources.
+#[derive(Clone, Default, Debug)]
+pub struct HostPlaces {
+    /// Jobs of one host that may run on the node at once; 0 means no limit.
+    pub per_host: usize,
+    /// Places in use, where there are any.
+    pub used: BTreeMap<HostId, usize>,
+}
+
+impl HostPlaces {
+    /// Whether no place is free. Nothing is known of the hosts of jobs of older databases.
+    fn is_full(&self, host: HostId) -> bool {
+        let used = self.used.get(&host).copied().unwrap_or(0);
+        self.per_host != 0 && host != UNKNOWN_HOST && used >= self.per_host
+    }
+
+    fn take(&mut self, host: HostId) {
+        *self.used.entry(host).or_default() += 1;
+    }
+}
+
+/// Of jobs that were accepted before version 4 of the schema.
+const UNKNOWN_HOST: HostId = HostId(0);
+
+/// Most jobs of full hosts that one claim passes over, of all accounts together. Where there are
+/// more, the next claim goes on where this one ended: it bounds what a claim costs, not what is
+/// found.
+pub const SKIP_LIMIT: usize = 2_000;
 
 /// A job in the hands of one worker. Made only by [`Store::job_claim`]; used up by the verb that
 /// ends it, so that no two endings can be written for one claim.
@@ -399,8 +432,13 @@ pub trait Store: Desk {
     /// All accounts, oldest first.
     async fn account_list(&self) -> StoreResult<Vec<Account>>;
 
-    /// Enables or disables an account; `false` when there is none of that name.
-    async fn account_set_enabled(&self, name: &str, enabled: bool) -> StoreResult<bool>;
+    /// Changes an account; it is answered as it is then, or `None` when there is none of that
+    /// name. The next claim goes by it.
+    async fn account_change(
+        &self,
+        name: &str,
+        change: AccountChange,
+    ) -> StoreResult<Option<Account>>;
 
     /// Adds a key; `false` when the id is taken or the account does not exist.
     async fn key_create(&self, key: AccessKey) -> StoreResult<bool>;
@@ -426,17 +464,25 @@ pub trait Store: Desk {
     /// `Accepted` counts against the quota.
     async fn job_submit(&self, submission: Submission) -> StoreResult<Submitted>;
 
-    /// Hands out ready jobs (pending, or waiting and due), one account after the other in turn, so
-    /// that an account with many jobs does not delay another's first; within an account, in the
-    /// order of becoming ready. Tokens grow with each claim of a job.
+    /// Hands out ready jobs (pending, or waiting and due) of accounts that are not paused. Between
+    /// accounts [`crate::domain::turns`] decides, so that an account with many jobs does not delay
+    /// another's first; within an account jobs go by [`Priority::place`], those of hosts without a
+    /// free place passed over. Tokens grow with each claim of a job.
+    ///
+    /// [`Priority::place`]: crate::domain::priority::Priority::place
     async fn job_claim(&self, request: ClaimRequest) -> StoreResult<Vec<Claim>>;
 
     /// Prolongs leases to `until` and notes progress; returns the beats that were refused because
     /// their lease is gone. Phase and bytes are informative.
     async fn job_beat(&self, beats: &[Beat], until: Timestamp) -> StoreResult<Vec<Beat>>;
 
-    /// Gives a job back at no cost (our own stop): waiting, due now.
-    async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish>;
+    /// Gives a job back at no cost (our own stop, or no place at its host): waiting until `due`.
+    async fn job_hand_back(
+        &self,
+        claim: Claim,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish>;
 
     /// Puts a job off to `due` after a transient fault.
     async fn job_retry_later(

@@ -24,6 +24,8 @@ pub struct Active {
     total: AtomicU64,
     /// Whether the phase changed since the last beat.
     stale: AtomicBool,
+    /// Whether its end is being written down: a beat that crosses it is refused, and that is right.
+    ending: AtomicBool,
     lost: CancellationToken,
 }
 
@@ -37,6 +39,20 @@ pub struct Progress {
 }
 
 impl Active {
+    fn new(key: Key, token: Token) -> Self {
+        Self {
+            key,
+            token,
+            posted: Instant::now(),
+            phase: AtomicU8::new(Phase::Processing as u8),
+            bytes: AtomicU64::new(0),
+            total: AtomicU64::new(UNKNOWN),
+            stale: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            lost: CancellationToken::new(),
+        }
+    }
+
     /// How long ago its job was claimed, by a clock that nobody sets.
     pub fn age(&self) -> Duration {
         self.posted.elapsed()
@@ -53,6 +69,11 @@ impl Active {
 
     pub fn announced(&self, total: Option<u64>) {
         self.total.store(total.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// Nothing of the transfer is left but to write down how it ended.
+    pub fn ends(&self) {
+        self.ending.store(true, Ordering::SeqCst);
     }
 
     /// Ready once the lease is gone: whatever is under way must stop.
@@ -105,16 +126,7 @@ impl Board {
 
     /// Puts a claimed job on the board.
     pub fn post(self: &Arc<Self>, claim: &Claim) -> OnBoard {
-        let active = Arc::new(Active {
-            key: claim.job().key,
-            token: claim.token(),
-            posted: Instant::now(),
-            phase: AtomicU8::new(Phase::Processing as u8),
-            bytes: AtomicU64::new(0),
-            total: AtomicU64::new(UNKNOWN),
-            stale: AtomicBool::new(false),
-            lost: CancellationToken::new(),
-        });
+        let active = Arc::new(Active::new(claim.job().key, claim.token()));
         self.lock().insert(active.key, active.clone());
         OnBoard { board: self.clone(), active }
     }
@@ -147,13 +159,13 @@ impl Board {
         self.lock().is_empty()
     }
 
-    /// Stops the transfer of a lease that is gone; `false` if it had ended by itself.
+    /// Stops the transfer of a lease that is gone; `false` if it ends or had ended by itself.
     pub fn lose(&self, beat: &Beat) -> bool {
         let transfers = self.lock();
         match transfers.get(&beat.key) {
             Some(active) if active.token == beat.token => {
                 active.lost.cancel();
-                true
+                !active.ending.load(Ordering::SeqCst)
             }
             Some(_) | None => false,
         }
@@ -161,5 +173,24 @@ impl Board {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Active>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_beat_is_a_lost_lease_unless_the_transfer_is_at_its_end() {
+        let board = Board::new();
+        let active = Arc::new(Active::new(Key(1), Token(2)));
+        board.lock().insert(Key(1), Arc::clone(&active));
+        let beat = active.beat();
+        assert!(!board.lose(&Beat { token: Token(1), ..beat }), "of an earlier lease");
+        assert!(!active.lost.is_cancelled());
+        assert!(board.lose(&beat));
+        assert!(active.lost.is_cancelled());
+        active.ends();
+        assert!(!board.lose(&beat), "the finish and the beat crossed");
     }
 }

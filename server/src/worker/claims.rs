@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Worker, one_job};
-use crate::store::{Claim, ClaimRequest, StoreResult};
+use crate::store::{Claim, ClaimRequest, HostPlaces, StoreResult};
 
 /// Jobs taken in one claim: enough to amortise its commit, few enough that a node does not hold
 /// jobs another could start.
@@ -43,14 +43,20 @@ pub async fn run(worker: Arc<Worker>) {
     }
 }
 
-/// Claims as many jobs as there are free slots, and starts them; returns how many.
+/// Claims as many jobs as there are free slots, up to a batch, and starts them; returns how many.
 async fn fill(worker: &Arc<Worker>, first: OwnedSemaphorePermit) -> StoreResult<usize> {
-    let slots = (worker.slots.available_permits() + 1).min(CLAIM_BATCH);
+    let free = worker.slots.available_permits() + 1;
+    let slots = free.min(CLAIM_BATCH);
     let claims = worker
         .store
         .job_claim(ClaimRequest {
             slots,
-            per_account: worker.rules.per_account,
+            spare: free - slots,
+            shares: worker.rules.shares,
+            hosts: HostPlaces {
+                per_host: worker.fetcher.per_host(),
+                used: worker.fetcher.places_taken(),
+            },
             now: worker.clock.now(),
             lease: worker.rules.lease,
         })
@@ -67,11 +73,16 @@ async fn fill(worker: &Arc<Worker>, first: OwnedSemaphorePermit) -> StoreResult<
 
 fn start(worker: Arc<Worker>, claim: Claim, slot: Option<OwnedSemaphorePermit>) {
     let posted = worker.board.post(&claim);
+    // Taken now, so that the next claim counts it.
+    let place = worker.fetcher.place(&claim.job().url);
     worker.metrics.transfers.inc();
     worker.tasks.clone().spawn("transfer", async move {
-        one_job::run(&worker, claim, posted.active()).await;
+        one_job::run(&worker, claim, posted.active(), place).await;
         drop(posted);
         worker.metrics.transfers.dec();
         drop(slot);
+        // Others may have waited for this account's share, or for the place at this host, while
+        // slots were free.
+        worker.wake.notify_one();
     });
 }

@@ -252,7 +252,7 @@ fn is_blameless(class: FaultClass, retry: Retry) -> bool {
     let passing = match retry {
         Retry::Backoff | Retry::NotBefore(_) => true,
         // A refusal is not followed by another attempt at the same URL.
-        Retry::Never | Retry::Once | Retry::AnotherUrl => false,
+        Retry::Never | Retry::Once | Retry::AnotherUrl | Retry::AtNoCost => false,
     };
     passing && !is_ours(class)
 }

@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Worker;
 use super::partials::{self, When};
-use crate::blob::{BlobError, parse_object_key};
+use crate::blob::{BlobError, Blobs, Cleared, Upload, parse_object_key};
 use crate::domain::fault::FaultClass;
 use crate::domain::id::Key;
 use crate::domain::job::{StateKind, Token};
@@ -95,12 +95,9 @@ pub async fn tidy(worker: &Worker) {
                 worker.probe.rest();
                 forget(worker).await;
                 sweep_partials(worker).await;
+                clear_abandoned(worker).await;
             }
-            _ = sweep.tick() => match sweep_objects(worker).await {
-                Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "objects without a job removed"),
-                Err(error) => tracing::error!(%error, "cannot sweep objects"),
-            },
+            _ = sweep.tick() => sweep_locations(worker).await,
         }
     }
 }
@@ -115,6 +112,37 @@ async fn sweep_partials(worker: &Worker) {
             tracing::info!(removed = swept.removed, kept = swept.kept, "unfinished files removed");
         }
         Err(error) => tracing::error!(%error, "cannot sweep unfinished files"),
+    }
+}
+
+/// Ends uploads that broke off, of this process or of the one before it.
+async fn clear_abandoned(worker: &Worker) {
+    for (location, blobs) in worker.locations.all() {
+        match blobs.clear_abandoned().await {
+            Ok(cleared) if cleared == Cleared::default() => {}
+            Ok(Cleared { aborted, failed }) => {
+                worker.metrics.uploads_aborted.inc_by(aborted as u64);
+                worker.metrics.aborts_failed.inc_by(failed as u64);
+                tracing::info!(location, aborted, failed, "broken-off uploads ended");
+            }
+            Err(error) => tracing::error!(location, %error, "cannot end broken-off uploads"),
+        }
+    }
+}
+
+/// Each location for itself: one that is away keeps no other from being swept.
+async fn sweep_locations(worker: &Worker) {
+    for (location, blobs) in worker.locations.all() {
+        match sweep_objects(worker, blobs.as_ref()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(location, removed, "objects without a job removed"),
+            Err(error) => tracing::error!(location, %error, "cannot sweep objects"),
+        }
+        match sweep_uploads(worker, blobs.as_ref()).await {
+            Ok(0) => {}
+            Ok(aborted) => tracing::info!(location, aborted, "uploads without a job ended"),
+            Err(error) => tracing::error!(location, %error, "cannot sweep uploads"),
+        }
     }
 }
 
@@ -139,34 +167,73 @@ async fn forget(worker: &Worker) {
 ///
 /// # Errors
 /// When the objects or the jobs cannot be read; what was removed until then stays removed.
-pub async fn sweep_objects(worker: &Worker) -> Result<usize, SweepError> {
+pub async fn sweep_objects(worker: &Worker, blobs: &dyn Blobs) -> Result<usize, SweepError> {
     let mut removed = 0;
     let mut after: Option<String> = None;
     loop {
-        let objects = worker.blobs.list(after.as_deref(), SWEEP_BATCH).await?;
+        let objects = blobs.list(after.as_deref(), SWEEP_BATCH).await?;
         let Some(last) = objects.last() else { return Ok(removed) };
         after = Some(last.clone());
-        let generations: Vec<(&str, Key, Token)> = objects
-            .iter()
-            .filter_map(|name| parse_object_key(name).map(|(k, t)| (name.as_str(), k, t)))
-            .collect();
-        let mut keys: Vec<Key> = generations.iter().map(|(_, key, _)| *key).collect();
-        keys.dedup();
-        let states: HashMap<Key, (StateKind, Option<Token>)> = worker
-            .store
-            .job_states(&keys)
-            .await?
-            .into_iter()
-            .map(|(key, kind, token)| (key, (kind, token)))
-            .collect();
-        for (name, key, token) in generations {
+        let states = states(worker, objects.iter().map(String::as_str)).await?;
+        for name in &objects {
+            let Some((key, token)) = parse_object_key(name) else { continue };
             let Some((kind, current)) = states.get(&key) else { continue };
-            if is_orphan(*kind, *current, token) && worker.blobs.delete(name).await? {
+            if is_orphan(*kind, *current, token) && blobs.delete(name).await? {
                 worker.metrics.orphans_removed.inc();
                 removed += 1;
             }
         }
     }
+}
+
+/// Ends uploads that can never become their job's object, whichever node began them: those of a
+/// node that is gone for good, and those whose beginning was answered to nobody. Uploads of
+/// unknown jobs stay, as objects do.
+///
+/// # Errors
+/// When the uploads or the jobs cannot be read; what was ended until then stays ended.
+pub async fn sweep_uploads(worker: &Worker, blobs: &dyn Blobs) -> Result<usize, SweepError> {
+    let mut aborted = 0;
+    let mut after: Option<Upload> = None;
+    loop {
+        let uploads = blobs.uploads(after.as_ref(), SWEEP_BATCH).await?;
+        let Some(last) = uploads.last() else { return Ok(aborted) };
+        // A service that ignores where to go on must not be asked for ever.
+        if after.as_ref() == Some(last) {
+            return Ok(aborted);
+        }
+        after = Some(last.clone());
+        let names = uploads.iter().map(|upload| upload.object_key.as_str());
+        let states = states(worker, names).await?;
+        for upload in &uploads {
+            let Some((key, token)) = parse_object_key(&upload.object_key) else { continue };
+            let Some((kind, current)) = states.get(&key) else { continue };
+            if !is_void(*kind, *current, token) {
+                continue;
+            }
+            match blobs.abort(upload).await {
+                Ok(()) => {
+                    worker.metrics.uploads_aborted.inc();
+                    aborted += 1;
+                }
+                Err(error) => {
+                    worker.metrics.aborts_failed.inc();
+                    tracing::warn!(object_key = upload.object_key, %error, "an upload stays");
+                }
+            }
+        }
+    }
+}
+
+/// The state and current token of the jobs that these objects are named after.
+async fn states(
+    worker: &Worker,
+    names: impl Iterator<Item = &str>,
+) -> Result<HashMap<Key, (StateKind, Option<Token>)>, StoreError> {
+    let mut keys: Vec<Key> = names.filter_map(parse_object_key).map(|(key, _)| key).collect();
+    keys.dedup();
+    let states = worker.store.job_states(&keys).await?;
+    Ok(states.into_iter().map(|(key, kind, token)| (key, (kind, token))).collect())
 }
 
 /// Whether the object of generation `token` can never become its job's medium.
@@ -180,9 +247,33 @@ fn is_orphan(kind: StateKind, current: Option<Token>, token: Token) -> bool {
     }
 }
 
+/// Whether the upload of generation `token` can never be completed any more. Unlike an object, one
+/// of a job that has succeeded is of no use either.
+fn is_void(kind: StateKind, current: Option<Token>, token: Token) -> bool {
+    match kind {
+        StateKind::Succeeded => true,
+        StateKind::Running
+        | StateKind::Waiting
+        | StateKind::AwaitingUrl
+        | StateKind::Failed
+        | StateKind::Canceled
+        | StateKind::Pending => is_orphan(kind, current, token),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_generation_in_force_keeps_its_uploads_and_only_while_it_runs() {
+        let (old, new) = (Token(1), Token(2));
+        assert!(!is_void(StateKind::Running, Some(new), new));
+        assert!(is_void(StateKind::Running, Some(new), old));
+        assert!(is_void(StateKind::Succeeded, Some(new), new));
+        assert!(is_void(StateKind::Waiting, Some(old), old));
+        assert!(!is_void(StateKind::Pending, None, old));
+    }
 
     #[test]
     fn only_the_generation_in_force_keeps_its_object() {

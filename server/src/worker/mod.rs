@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::blob::Blobs;
+use crate::blob::Locations;
 use crate::blob::spool::Spool;
 use crate::domain::digest::Md5Rule;
 use crate::domain::retry::Backoff;
+use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::random::Chance;
 use crate::door::vault::Vault;
@@ -34,6 +35,8 @@ pub mod janitor;
 pub mod one_job;
 pub mod pace;
 pub mod partials;
+#[cfg(test)]
+mod tests;
 
 use board::Board;
 pub use held::Rhythm;
@@ -46,7 +49,7 @@ pub struct Worker {
     pub store: Arc<dyn Store>,
     pub fetcher: Fetcher,
     pub spool: Spool,
-    pub blobs: Arc<dyn Blobs>,
+    pub locations: Locations,
     pub probe: Arc<dyn Examine>,
     /// Opens the headers that callers confide for their sources.
     pub vault: Vault,
@@ -71,8 +74,8 @@ pub struct Worker {
 pub struct WorkRules {
     pub backoff: Backoff,
     pub lease: Duration,
-    /// Running jobs of one account; 0 = no limit.
-    pub per_account: usize,
+    /// What one account may have of the slots.
+    pub shares: Shares,
     /// Leases of one job that may end without a word of their worker.
     pub rescues: u32,
     /// Bytes that must stay free for submissions; transfers leave half of them alone.

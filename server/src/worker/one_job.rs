@@ -10,12 +10,12 @@ use super::integrity;
 use crate::blob::{BlobError, Staged, object_key};
 use crate::domain::fault::{FaultClass, JobFault, Retry};
 use crate::domain::job::{Job, Phase, Token};
-use crate::domain::media::{DEFAULT_LOCATION, MediaFacts, StoredObject};
-use crate::domain::retry::Next;
+use crate::domain::media::{MediaFacts, StoredObject};
+use crate::domain::retry::{self, Next};
 use crate::domain::source_headers::SourceHeaders;
 use crate::domain::time::Timestamp;
 use crate::door::sealed_headers;
-use crate::fetch::{FetchError, Source, Wanted};
+use crate::fetch::{FetchError, Place, Source, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
 use crate::store::{Claim, Finish, Outcome, StoreResult};
@@ -28,21 +28,25 @@ enum End {
     Fault(JobFault, Retry),
     /// The node stops: the job goes back at no cost.
     Stopped,
+    /// The host has no place for it: the job goes back at no cost.
+    NoPlace,
     /// The lease is gone: somebody else may hold the job.
     Lost,
 }
 
-/// Works on a claimed job and writes down how it ended.
-pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
+/// Works on a claimed job, with a place at its host if one was free, and writes down how it ended.
+pub async fn run(worker: &Worker, claim: Claim, active: &Active, place: Option<Place>) {
     let started = tokio::time::Instant::now();
     let mut held = Held::new(claim.job());
-    let end = match work(worker, &claim, active, &mut held).await {
+    let end = match work(worker, &claim, active, &mut held, place).await {
+        End::Fault(_, Retry::AtNoCost) => End::NoPlace,
         End::Fault(fault, retry) => {
             let (fault, retry) = held.weigh(fault, retry);
             End::Fault(fault, retry)
         }
         end => end,
     };
+    active.ends();
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
@@ -65,7 +69,13 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active) {
 }
 
 /// Pulls until the first of: done, lease gone, node aborting, deadline.
-async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) -> End {
+async fn work(
+    worker: &Worker,
+    claim: &Claim,
+    active: &Active,
+    held: &mut Held,
+    place: Option<Place>,
+) -> End {
     let job = claim.job();
     if job.progress.rescues > worker.rules.rescues {
         let message = "The transfer of this source stopped its worker too often.";
@@ -79,7 +89,7 @@ async fn work(worker: &Worker, claim: &Claim, active: &Active, held: &mut Held) 
     if left == Duration::ZERO {
         return late();
     }
-    let pulled = Box::pin(pull(worker, job, claim.token(), active, held));
+    let pulled = Box::pin(pull(worker, job, claim.token(), active, held, place));
     let pulled = tasks::guarded("pull", pulled);
     tokio::select! {
         biased;
@@ -104,10 +114,11 @@ async fn pull(
     token: Token,
     active: &Active,
     held: &mut Held,
+    place: Option<Place>,
 ) -> Result<(MediaFacts, StoredObject), FetchError> {
     let headers = confided(worker, job)?;
     Box::pin(held.take_up(worker, job, token)).await;
-    let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume() };
+    let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume(), place };
     let mut source = Box::pin(worker.fetcher.open(wanted)).await?;
     verify_announced(job, &source)?;
     Box::pin(held.begin(worker, job, token, &source)).await?;
@@ -258,15 +269,19 @@ async fn publish(
     staged: Staged,
     facts: &MediaFacts,
 ) -> Result<StoredObject, FetchError> {
+    let asked = job.request.storage_location.as_deref();
+    let unknown = || BlobError::UnknownLocation(asked.unwrap_or_default().to_owned());
+    let location = worker.locations.choose(asked).ok_or_else(unknown).map_err(blob_fault)?;
     let object = StoredObject {
-        location: DEFAULT_LOCATION.to_owned(),
+        location: location.to_owned(),
         object_key: object_key(job.key, token, &facts.format),
         size: staged.size(),
         sha256: staged.sha256(),
         crc64: staged.crc64(),
         md5: staged.md5(),
     };
-    worker.blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
+    let blobs = worker.locations.of(location).map_err(blob_fault)?;
+    blobs.publish(staged, &object.object_key).await.map_err(blob_fault)?;
     Ok(object)
 }
 
@@ -295,10 +310,17 @@ async fn write_down(
         }
         End::Stopped => {
             held.leave(&job).await;
-            worker.store.job_hand_back(claim, now).await
+            worker.store.job_hand_back(claim, now, now).await
+        }
+        End::NoPlace => {
+            held.leave(&job).await;
+            let uncharged = claim.token().0.saturating_sub(i64::from(job.progress.attempt));
+            let returns = u32::try_from(uncharged).unwrap_or(0);
+            let due = retry::place_again(returns, now, job.deadline, worker.chance.fraction());
+            worker.store.job_hand_back(claim, due, now).await
         }
         End::Stored(facts, object) => {
-            let object_key = object.object_key.clone();
+            let stored = object.clone();
             let outcome = Outcome::Success { facts, object };
             let finish = worker.store.job_finish(claim, outcome, now).await?;
             match finish {
@@ -307,7 +329,7 @@ async fn write_down(
                     count(worker, "success");
                 }
                 // Nobody will ever ask for this generation's object.
-                Finish::Superseded => discard(worker, &object_key).await,
+                Finish::Superseded => discard(worker, &stored).await,
             }
             Ok(finish)
         }
@@ -363,9 +385,14 @@ fn count(worker: &Worker, outcome: &'static str) {
     worker.metrics.jobs_finished.get_or_create(&JobLabels { outcome }).inc();
 }
 
-async fn discard(worker: &Worker, object_key: &str) {
-    if let Err(error) = worker.blobs.delete(object_key).await {
+async fn discard(worker: &Worker, object: &StoredObject) {
+    let removed = match worker.locations.of(&object.location) {
+        Ok(blobs) => blobs.delete(&object.object_key).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = removed {
         // The janitor finds it by its token.
+        let object_key = &object.object_key;
         tracing::warn!(object_key, %error, "cannot remove a superseded object");
     }
 }
@@ -375,6 +402,7 @@ fn describe(end: &End) -> String {
         End::Stored(_, object) => format!("stored {} bytes", object.size),
         End::Fault(fault, _) => format!("fault: {fault}"),
         End::Stopped => "handed back: the node stops".to_owned(),
+        End::NoPlace => "handed back: its host has no place".to_owned(),
         End::Lost => "lost".to_owned(),
     }
 }
@@ -387,8 +415,44 @@ fn transient(class: FaultClass, message: impl Into<String>) -> FetchError {
     FetchError { fault: JobFault::new(class, message), retry: Retry::Backoff }
 }
 
-/// What a job learns of a failing disk; the log has the details.
+/// What a job learns of a failing disk or bucket; the log has the details. Trying again is for what
+/// may pass: who lacks a right will lack it in a minute.
 pub(super) fn blob_fault(error: BlobError) -> FetchError {
     tracing::error!(%error, "storage failed");
-    transient(FaultClass::Storage, "The storage of this server did not take the bytes.")
+    if error.is_transient() {
+        transient(FaultClass::Storage, "The storage of this server did not take the bytes.")
+    } else {
+        permanent(FaultClass::Storage, "The storage of this server refused the bytes.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::blob::StorageSaid;
+
+    #[test]
+    fn a_storage_that_will_refuse_again_is_not_asked_again() {
+        let io = |kind: io::ErrorKind| BlobError::Io { action: "x", source: kind.into() };
+        let said = |status, code: &str| StorageSaid::Status(status, code.to_owned());
+        for (error, retry) in [
+            (io(io::ErrorKind::PermissionDenied), Retry::Never),
+            (io(io::ErrorKind::ReadOnlyFilesystem), Retry::Never),
+            (io(io::ErrorKind::NotADirectory), Retry::Never),
+            (BlobError::Taken(String::new()), Retry::Never),
+            (BlobError::Refused { action: "x", said: said(403, "AccessDenied") }, Retry::Never),
+            (io(io::ErrorKind::Other), Retry::Backoff),
+            (BlobError::Full, Retry::Backoff),
+            (BlobError::NotThere { action: "x" }, Retry::Backoff),
+            (BlobError::UnknownLocation(String::new()), Retry::Backoff),
+            (BlobError::Failed { action: "x", said: said(503, "SlowDown") }, Retry::Backoff),
+        ] {
+            let shown = error.to_string();
+            let fault = blob_fault(error);
+            assert_eq!(fault.fault.class, FaultClass::Storage);
+            assert_eq!(fault.retry, retry, "{shown}");
+        }
+    }
 }

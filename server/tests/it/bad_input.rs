@@ -5,6 +5,8 @@ use tokio::net::TcpStream;
 use wire::envelope::Format;
 use wire::sign::client::Moment;
 
+use haulage::domain::account::AccountChange;
+
 use crate::harness::{Answer, Client, Server, now, owned, raw};
 
 /// A fault in the API's shape, with this status and code.
@@ -143,7 +145,9 @@ async fn a_disabled_key_and_a_foreign_token_are_refused() {
 async fn a_disabled_account_is_refused_with_all_its_keys() {
     let server = Server::start().await;
     let client = server.other_account("other").await;
-    assert!(server.node().store().account_set_enabled("other", false).await.unwrap());
+    let disable = AccountChange::enabled(false);
+    let changed = server.node().store().account_change("other", disable).await.unwrap();
+    assert!(!changed.unwrap().enabled);
     let answer = client.call("ListUrlUploadJobs", &[]).await;
     assert_eq!(answer.code(), "Forbidden.RAM", "{}", answer.text());
     server.client().call("ListUrlUploadJobs", &[]).await.ok();

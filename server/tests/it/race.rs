@@ -6,11 +6,12 @@ use std::time::Duration;
 use haulage::domain::fault::{FaultClass, JobFault};
 use haulage::domain::job::JobRequest;
 use haulage::domain::source_url::SourceUrl;
+use haulage::domain::turns::Shares;
 use haulage::door::Clock;
 use haulage::store::sqlite::SqliteStore;
 use haulage::store::{
-    CancelBy, CancelVerdict, ClaimRequest, NewJob, Outcome, Store, Submission, SubmitLimits,
-    Submitted,
+    CancelBy, CancelVerdict, ClaimRequest, HostPlaces, NewJob, Outcome, Store, Submission,
+    SubmitLimits, Submitted,
 };
 use tokio::sync::Barrier;
 
@@ -48,7 +49,8 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
             spawn(async move {
                 barrier.wait().await;
                 let lease = Duration::from_secs(30);
-                let request = ClaimRequest { slots: 1, per_account: 0, now, lease };
+                let (shares, hosts) = (Shares::default(), HostPlaces::default());
+                let request = ClaimRequest { slots: 1, spare: 0, shares, hosts, now, lease };
                 store.job_claim(request).await.unwrap().pop()
             })
         };

@@ -21,6 +21,8 @@ pub struct ListUrlUploadJobs {
     pub next_token: Option<String>,
     /// 1 to 100, 20 by default.
     pub page_size: usize,
+    /// Also answer `QueuePlace` of pending jobs.
+    pub include_position: bool,
 }
 
 /// Jobs of one page, unless the caller says how many.
@@ -44,6 +46,7 @@ impl ListUrlUploadJobs {
             end_time,
             next_token: reader.text("NextToken")?.map(str::to_owned),
             page_size: page_size.map_or(PAGE_SIZE, |size| size.try_into().unwrap_or(PAGE_SIZE)),
+            include_position: reader.boolean("IncludePosition")?,
         })
     }
 }
@@ -98,13 +101,22 @@ impl CreateAccount {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UpdateAccount {
     pub name: String,
-    pub enabled: bool,
+    /// `None` leaves it as it is; so it does below. At least one is given.
+    pub enabled: Option<bool>,
+    /// 1 to 100.
+    pub weight: Option<u8>,
+    pub paused: Option<bool>,
 }
 
 impl UpdateAccount {
     pub(super) fn read(reader: &Reader<'_>) -> Result<Self, Fault> {
         let name = reader.required_text("AccountName")?.to_owned();
-        Ok(Self { name, enabled: reader.boolean("Enabled")? })
+        let weight = reader.integer("Weight")?.and_then(|weight| weight.try_into().ok());
+        let (enabled, paused) = (reader.choice("Enabled")?, reader.choice("Paused")?);
+        if enabled.is_none() && weight.is_none() && paused.is_none() {
+            return Err(Fault::missing_one_of("Enabled, Weight or Paused"));
+        }
+        Ok(Self { name, enabled, weight, paused })
     }
 }
 

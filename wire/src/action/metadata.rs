@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::reader::{self, is_word};
 use super::source_headers::SourceHeaders;
-use super::{json, url};
+use super::{Priority, json, url};
 use crate::code::{Code, Fault};
 use crate::spec::{Kind, METADATA_FIELDS};
 
@@ -151,6 +151,17 @@ impl Entry {
         let Kind::OneOf(extensions) = kind("FileExtension") else { mistaken("FileExtension") };
         let extension = reader::choice(extensions, text.strip_prefix('.').unwrap_or(text));
         extension.map(Some).ok_or_else(|| Fault::new(Code::InvalidFileNameExtension))
+    }
+
+    pub(super) fn priority(&self) -> Result<Priority, Fault> {
+        let Some(text) = self.text("Priority")? else { return Ok(Priority::default()) };
+        let Kind::OneOf(levels) = kind("Priority") else { mistaken("Priority") };
+        match reader::choice(levels, text) {
+            Some("low") => Ok(Priority::Low),
+            Some("normal") => Ok(Priority::Normal),
+            Some("high") => Ok(Priority::High),
+            _ => Err(invalid(self.number, "Priority takes low, normal or high")),
+        }
     }
 
     /// A digest of N bytes in hexadecimal (any letter case) or Base64; the two never have one

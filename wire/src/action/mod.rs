@@ -117,6 +117,8 @@ pub struct Source {
     pub cate_id: Option<i64>,
     /// Bytes.
     pub file_size: Option<u64>,
+    /// Ours: among the jobs of the account.
+    pub priority: Priority,
     /// Ours: what the bytes must be; the job fails if they are not.
     pub md5: Option<[u8; 16]>,
     /// Ours.
@@ -132,6 +134,15 @@ pub struct Source {
     pub app_id: Option<String>,
     /// As sent; checked to be a JSON object with usable `MessageCallback` and `Extend` (§13.4).
     pub user_data: Option<String>,
+}
+
+/// Ours: how urgent a job is among those of its account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
 }
 
 /// Ids or URLs, never both: where a caller sent both, only the ids count (seed, §9.2, §9.3).
@@ -161,6 +172,8 @@ pub struct GetUrlUploadInfos {
     pub include_digests: bool,
     /// Ours: also answer `Attempts`.
     pub include_attempts: bool,
+    /// Ours: also answer `QueuePlace` of pending jobs.
+    pub include_position: bool,
 }
 
 impl GetUrlUploadInfos {
@@ -170,6 +183,7 @@ impl GetUrlUploadInfos {
             include_progress: reader.boolean("IncludeProgress")?,
             include_digests: reader.boolean("IncludeDigests")?,
             include_attempts: reader.boolean("IncludeAttempts")?,
+            include_position: reader.boolean("IncludePosition")?,
         })
     }
 }

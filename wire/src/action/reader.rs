@@ -76,10 +76,15 @@ impl<'a> Reader<'a> {
 
     /// Absent is `false`. Clients send `True`, `true` and the like (§0.1.10).
     pub(super) fn boolean(&self, name: &str) -> Result<bool, Fault> {
+        Ok(self.choice(name)?.unwrap_or(false))
+    }
+
+    /// A boolean whose absence is something else than `false`.
+    pub(super) fn choice(&self, name: &str) -> Result<Option<bool>, Fault> {
         match self.read(name)? {
-            None => Ok(false),
-            Some((value, _)) if value.eq_ignore_ascii_case("true") => Ok(true),
-            Some((value, _)) if value.eq_ignore_ascii_case("false") => Ok(false),
+            None => Ok(None),
+            Some((value, _)) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some((value, _)) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
             Some((_, kind)) => Err(out_of_limits(name, kind)),
         }
     }

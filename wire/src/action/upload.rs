@@ -93,6 +93,7 @@ impl<'a> Call<'a> {
             source.cover_url = entry.cover_url()?;
             source.cate_id = entry.integer("CateId")?;
             source.file_size = entry.integer("FileSize")?.map(i64::unsigned_abs);
+            source.priority = entry.priority()?;
             source.md5 = entry.digest("Md5")?;
             source.sha256 = entry.digest("Sha256")?;
             source.crc64 = entry.crc64()?;

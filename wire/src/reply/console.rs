@@ -63,6 +63,8 @@ pub struct FailureCount {
 pub struct AccountLoad {
     /// Its name.
     pub account: String,
+    /// Whether its queue is paused.
+    pub paused: bool,
     pub pending: u64,
     pub running: u64,
     pub waiting: u64,
@@ -151,6 +153,10 @@ pub struct AccountInfo {
     pub name: String,
     pub enabled: bool,
     pub operator: bool,
+    /// 1 to 100.
+    pub weight: u64,
+    /// Whether its queue is paused.
+    pub paused: bool,
     /// Unix seconds.
     pub creation_time: i64,
 }
@@ -273,6 +279,7 @@ impl AccountLoad {
     fn node(&self) -> Node<'_> {
         let mut fields = vec![
             ("Account", text(&self.account)),
+            ("Paused", Node::Bool(self.paused)),
             ("Pending", long(self.pending)),
             ("Running", long(self.running)),
             ("Waiting", long(self.waiting)),
@@ -357,6 +364,8 @@ impl AccountInfo {
             ("Name", text(&self.name)),
             ("Enabled", Node::Bool(self.enabled)),
             ("Operator", Node::Bool(self.operator)),
+            ("Weight", long(self.weight)),
+            ("Paused", Node::Bool(self.paused)),
             ("CreationTime", time(self.creation_time)),
         ])
     }

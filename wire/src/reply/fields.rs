@@ -4,8 +4,8 @@
 use super::node::Node;
 use super::{
     AttemptInfo, CancelUrlUploadJobsReply, Digests, GetPlayInfoReply, GetUrlUploadInfosReply,
-    ListUrlUploadJobsReply, Outcome, PlayInfo, ProgressInfo, ReplaceUploadUrlReply, UploadJob,
-    UploadMediaByUrlReply, UrlUploadInfo, VideoBase,
+    ListUrlUploadJobsReply, Outcome, PlayInfo, ProgressInfo, QueuePlaceInfo, ReplaceUploadUrlReply,
+    UploadJob, UploadMediaByUrlReply, UrlUploadInfo, VideoBase,
 };
 use crate::time::format_utc;
 
@@ -40,7 +40,7 @@ impl GetUrlUploadInfosReply {
 
 impl UrlUploadInfo {
     fn node(&self) -> Node<'_> {
-        let mut fields = Fields::with_capacity(14);
+        let mut fields = Fields::with_capacity(15);
         fields.push(("JobId", text(&self.job_id)));
         fields.push(("UploadURL", text(&self.upload_url)));
         push(&mut fields, "MediaId", self.media_id.as_deref().map(text));
@@ -55,7 +55,21 @@ impl UrlUploadInfo {
         push(&mut fields, "Digests", self.digests.as_ref().map(Digests::node));
         let attempts = self.attempts.as_ref();
         push(&mut fields, "Attempts", attempts.map(|list| flat(list, AttemptInfo::node)));
+        push(&mut fields, "QueuePlace", self.queue_place.as_ref().map(QueuePlaceInfo::node));
         push(&mut fields, "Account", self.account.as_deref().map(text));
+        Node::Object(fields)
+    }
+}
+
+impl QueuePlaceInfo {
+    fn node(&self) -> Node<'_> {
+        let mut fields = vec![
+            ("Position", long(self.position)),
+            ("PositionIsExact", Node::Bool(self.is_exact)),
+            ("Priority", text(&self.priority)),
+            ("Paused", Node::Bool(self.paused)),
+        ];
+        push(&mut fields, "EstimatedSeconds", self.estimated_seconds.map(long));
         Node::Object(fields)
     }
 }

@@ -79,8 +79,25 @@ pub struct UrlUploadInfo {
     pub digests: Option<Digests>,
     /// Ours: the newest attempts, oldest first.
     pub attempts: Option<Vec<AttemptInfo>>,
+    /// Ours: of a pending job, if asked for.
+    pub queue_place: Option<QueuePlaceInfo>,
     /// Ours: name of the account, where several are meant.
     pub account: Option<String>,
+}
+
+/// Ours: where a pending job stands in its account's line.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct QueuePlaceInfo {
+    /// 1 is the next.
+    pub position: u64,
+    /// Otherwise it is at least that.
+    pub is_exact: bool,
+    /// `low`, `normal` or `high`.
+    pub priority: String,
+    /// Whether the account's queue is paused.
+    pub paused: bool,
+    /// Until it starts, where the account's past tells.
+    pub estimated_seconds: Option<u64>,
 }
 
 /// Ours: how far a job is.

@@ -93,6 +93,13 @@ pub static METADATA_FIELDS: &[Parameter] = &[
     ),
     optional("ReferenceId", Kind::Word { min: 6, max: 64 }, "my-media-0001", "The caller's id."),
     our_parameter(optional(
+        "Priority",
+        Kind::OneOf(PRIORITIES),
+        "high",
+        "Among the jobs of one account: a job goes before those one level below it that became \
+         ready up to 4 hours earlier. normal by default.",
+    )),
+    our_parameter(optional(
         "Md5",
         Kind::Text { max: 32 },
         "",
@@ -125,6 +132,9 @@ pub static METADATA_FIELDS: &[Parameter] = &[
         "Object of User and Password, sent as Authorization; treated as Headers.",
     )),
 ];
+
+/// Levels of urgency, the least urgent first.
+const PRIORITIES: &[&str] = &["low", "normal", "high"];
 
 /// Limits of `Headers` and `BasicAuth`: room for a session cookie or a token, not for a body.
 pub static SOURCE_HEADER_LIMITS: SourceHeaderLimits =
@@ -301,8 +311,8 @@ pub(super) const JOB_FIELDS: &[Field] = &[
             always(
                 "Ending",
                 FieldKind::String,
-                "Running, HandedBack (the server stopped), PutOff (a fault, tried again later), \
-                 Succeeded, Failed or Expired (its worker fell silent).",
+                "Running, HandedBack (the server stopped, or the source's host had no free place), \
+                 PutOff (a fault, tried again later), Succeeded, Failed or Expired (its worker fell silent).",
             ),
             sometimes("ErrorCode", FieldKind::String, "What went wrong."),
             sometimes("ErrorMessage", FieldKind::String, "The same, in a sentence."),
@@ -310,8 +320,40 @@ pub(super) const JOB_FIELDS: &[Field] = &[
         ]),
         "With IncludeAttempts: the newest 50 attempts, oldest first.",
     ),
+    our_field(
+        "QueuePlace",
+        FieldKind::Object(&[
+            always(
+                "Position",
+                FieldKind::Long,
+                "In the line of the job's own account: 1 is the next. Jobs whose hosts have no \
+                 free place are passed over.",
+            ),
+            always(
+                "PositionIsExact",
+                FieldKind::Boolean,
+                "Whether it is that; otherwise it is at least that.",
+            ),
+            always("Priority", FieldKind::String, "low, normal or high."),
+            always("Paused", FieldKind::Boolean, "Whether the account's queue is paused."),
+            sometimes(
+                "EstimatedSeconds",
+                FieldKind::Long,
+                "Until it starts, if the account's jobs go on ending as in the last 15 minutes; \
+                 absent if fewer than 5 ended, the position is not exact, or the queue is paused.",
+            ),
+        ]),
+        "With IncludePosition, while the job is PENDING.",
+    ),
     our_field("Account", FieldKind::String, "With Account=*: whose job it is."),
 ];
+
+pub(super) const INCLUDE_POSITION: Parameter = our_parameter(optional(
+    "IncludePosition",
+    Kind::Boolean,
+    "true",
+    "Adds QueuePlace to the jobs that are PENDING.",
+));
 
 const GET_URL_UPLOAD_INFOS: Operation = Operation {
     action: "GetURLUploadInfos",
@@ -347,6 +389,7 @@ const GET_URL_UPLOAD_INFOS: Operation = Operation {
             "true",
             "Adds Attempts to the jobs: when each began and how it ended.",
         )),
+        INCLUDE_POSITION,
     ],
     reply: &[
         always("URLUploadInfoList", FieldKind::Flat(JOB_FIELDS), "The jobs found."),

@@ -1,7 +1,7 @@
 //! The operations that the cloud does not have: what an operator's console shows and does. The
 //! console itself has no other way in, so that whatever it can do a key can do as well.
 
-use super::operations::JOB_FIELDS;
+use super::operations::{INCLUDE_POSITION, JOB_FIELDS};
 use super::rows::{always, optional, our_parameter, required, sometimes};
 use super::{Access, Field, FieldKind, Kind, Operation, Parameter, URL_LIMIT};
 use crate::code::Code;
@@ -95,6 +95,7 @@ pub(super) const LIST_URL_UPLOAD_JOBS: Operation = Operation {
             "20",
             "Jobs of one page, 20 by default.",
         ),
+        INCLUDE_POSITION,
     ],
     reply: &[
         always("URLUploadInfoList", FieldKind::Flat(JOB_FIELDS), "The jobs, with Progress."),
@@ -107,7 +108,8 @@ pub(super) const LIST_URL_UPLOAD_JOBS: Operation = Operation {
 const OLDEST_READY: Field = sometimes(
     "OldestReadySeconds",
     FieldKind::Long,
-    "How long the job that has been ready longest waits for a free place.",
+    "How long the job that has been ready longest waits for a free place; jobs of paused accounts \
+     wait for none.",
 );
 
 const AWAITING_URL: Field =
@@ -223,6 +225,7 @@ pub(super) const GET_UPLOAD_STATISTICS: Operation = Operation {
             "Accounts",
             FieldKind::Flat(&[
                 always("Account", FieldKind::String, "Its name."),
+                always("Paused", FieldKind::Boolean, "Whether its queue is paused."),
                 always("Pending", FieldKind::Long, "Jobs not yet begun."),
                 always("Running", FieldKind::Long, "Jobs in transfer."),
                 always("Waiting", FieldKind::Long, "Jobs that try again after a fault."),
@@ -301,6 +304,8 @@ const ACCOUNT_FIELDS: &[Field] = &[
     always("Name", FieldKind::String, "Its name."),
     always("Enabled", FieldKind::Boolean, "Whether its requests are taken."),
     always("Operator", FieldKind::Boolean, "Whether it may act for every account."),
+    always("Weight", FieldKind::Long, "Its share of the transfers, 1 to 100."),
+    always("Paused", FieldKind::Boolean, "Whether its queue is paused."),
     always("CreationTime", FieldKind::String, "UTC."),
 ];
 
@@ -330,15 +335,25 @@ pub(super) const CREATE_ACCOUNT: Operation = Operation {
 };
 
 pub(super) const UPDATE_ACCOUNT: Operation = Operation {
-    summary: "Disables an account, or enables it again.",
-    doc: "For operators; not for the caller's own account. The requests of a disabled account are \
-          refused within a second; its jobs go on.",
+    summary: "Changes an account: disables it, gives it another weight, or pauses its queue.",
+    doc: "For operators. Give one of Enabled, Weight and Paused, or several; what is left out stays \
+          as it is. The requests of a disabled account are refused within a second, and its jobs go \
+          on; nobody disables the account of the key that signs. While its queue is paused an \
+          account's jobs are taken in and can be cancelled, and those that run go on, but no other \
+          is started; their deadlines are not put off.",
     parameters: &[
         must("AccountName", ACCOUNT_NAME, "press", "The account."),
-        must("Enabled", Kind::Boolean, "true", "Whether its requests are taken."),
+        may("Enabled", Kind::Boolean, "true", "Whether its requests are taken."),
+        may(
+            "Weight",
+            Kind::Integer { min: 1, max: 100 },
+            "1",
+            "Its share of the transfers beside the weights of other accounts that have jobs waiting.",
+        ),
+        may("Paused", Kind::Boolean, "false", "Whether its queue is paused."),
     ],
     reply: &[always("Account", FieldKind::Object(ACCOUNT_FIELDS), "The account, changed.")],
-    errors: &[Code::Missing, Code::InvalidParameterOf, Code::ForbiddenRAM],
+    errors: &[Code::Missing, Code::MissingParameter, Code::InvalidParameterOf, Code::ForbiddenRAM],
     ..ours("UpdateAccount", Access::Update)
 };
 

@@ -86,6 +86,7 @@ fn statistics() -> GetUploadStatisticsReply {
             put_off: 2,
         }],
         accounts: vec![AccountLoad {
+            paused: true,
             account: "press".to_owned(),
             pending: 1,
             running: 2,
@@ -134,6 +135,8 @@ fn record() -> RequestRecord {
 
 fn account() -> AccountInfo {
     AccountInfo {
+        weight: 3,
+        paused: true,
         name: "press".to_owned(),
         enabled: true,
         operator: false,
@@ -156,6 +159,7 @@ fn a_search_takes_a_code_a_part_of_a_url_and_a_span_of_time() {
         end_time: None,
         next_token: None,
         page_size: 20,
+        include_position: false,
     };
     assert_eq!(parse("ListUrlUploadJobs", &[]), Ok(Request::ListUrlUploadJobs(all.clone())));
     let search = [
@@ -207,7 +211,22 @@ fn changes_of_accounts_and_keys_name_what_they_change_and_how() {
     );
     assert_eq!(
         parse("UpdateAccount", &[("AccountName", "press"), ("Enabled", "False")]),
-        Ok(Request::UpdateAccount(UpdateAccount { name: press(), enabled: false }))
+        Ok(Request::UpdateAccount(UpdateAccount {
+            name: press(),
+            enabled: Some(false),
+            weight: None,
+            paused: None
+        }))
+    );
+    let flow = [("AccountName", "press"), ("Weight", "100"), ("Paused", "TRUE")];
+    assert_eq!(
+        parse("UpdateAccount", &flow),
+        Ok(Request::UpdateAccount(UpdateAccount {
+            name: press(),
+            enabled: None,
+            weight: Some(100),
+            paused: Some(true)
+        }))
     );
     assert_eq!(
         parse("UpdateAccessKey", &[("UserAccessKeyId", "k"), ("Status", "inactive")]),
@@ -220,7 +239,14 @@ fn changes_of_accounts_and_keys_name_what_they_change_and_how() {
         ("CreateAccount", &[][..], "MissingAccountName"),
         ("UpdateAccount", &[("Enabled", "true")], "MissingAccountName"),
         // Left out, it must not count as "disable".
-        ("UpdateAccount", &[("AccountName", "press")], "MissingEnabled"),
+        ("UpdateAccount", &[("AccountName", "press")], "MissingParameter"),
+        ("UpdateAccount", &[("AccountName", "press"), ("Enabled", "")], "MissingParameter"),
+        ("UpdateAccount", &[("AccountName", "press"), ("Weight", "0")], "InvalidParameter.Weight"),
+        (
+            "UpdateAccount",
+            &[("AccountName", "press"), ("Weight", "101")],
+            "InvalidParameter.Weight",
+        ),
         ("CreateAccessKey", &[], "MissingAccountName"),
         ("UpdateAccessKey", &[("UserAccessKeyId", "k")], "MissingStatus"),
         ("UpdateAccessKey", &[("Status", "Active")], "MissingUserAccessKeyId"),
@@ -248,5 +274,5 @@ fn replies_of_ours_in_both_formats() {
     let xml = |reply: &Reply| String::from_utf8(reply.render(Format::Xml, "R")).expect("UTF-8");
     assert_snapshot!(json(&empty), @r#"{"RequestId":"R","Queue":{"Pending":0,"Running":0,"Waiting":0,"AwaitingUrl":0},"Points":[],"Failures":[],"Accounts":[]}"#);
     assert_snapshot!(json(&Reply::UpdateAccessKey), @r#"{"RequestId":"R"}"#);
-    assert_snapshot!(xml(&full("CreateAccount")), @r#"<?xml version="1.0" encoding="UTF-8"?><CreateAccountResponse><RequestId>R</RequestId><Account><Name>press</Name><Enabled>true</Enabled><Operator>false</Operator><CreationTime>2026-01-02T03:04:05Z</CreationTime></Account></CreateAccountResponse>"#);
+    assert_snapshot!(xml(&full("CreateAccount")), @r#"<?xml version="1.0" encoding="UTF-8"?><CreateAccountResponse><RequestId>R</RequestId><Account><Name>press</Name><Enabled>true</Enabled><Operator>false</Operator><Weight>3</Weight><Paused>true</Paused><CreationTime>2026-01-02T03:04:05Z</CreationTime></Account></CreateAccountResponse>"#);
 }

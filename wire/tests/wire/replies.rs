@@ -5,8 +5,8 @@ use wire::code::{Code, Fault};
 use wire::envelope::Format;
 use wire::reply::{
     AttemptInfo, CancelUrlUploadJobsReply, Digests, GetPlayInfoReply, GetUrlUploadInfosReply,
-    ListUrlUploadJobsReply, Node, Outcome, OutcomeKind, PlayInfo, ProgressInfo, Reply, UploadJob,
-    UploadMediaByUrlReply, UrlUploadInfo, VideoBase, render_fault,
+    ListUrlUploadJobsReply, Node, Outcome, OutcomeKind, PlayInfo, ProgressInfo, QueuePlaceInfo,
+    Reply, UploadJob, UploadMediaByUrlReply, UrlUploadInfo, VideoBase, render_fault,
 };
 
 const REQUEST_ID: &str = "25818875-5F78-4D5C-8C3D-D73936420000";
@@ -54,6 +54,13 @@ fn info() -> UrlUploadInfo {
             error_message: Some("gone".to_owned()),
             bytes: 10,
         }]),
+        queue_place: Some(QueuePlaceInfo {
+            position: 7,
+            is_exact: true,
+            priority: "high".to_owned(),
+            paused: false,
+            estimated_seconds: Some(90),
+        }),
         account: Some("press".to_owned()),
     }
 }
@@ -205,8 +212,8 @@ fn infos_of_jobs() {
         infos: vec![info(), pending],
         non_exists: vec!["j3".to_owned()],
     });
-    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","URLUploadInfoList":[{"JobId":"j1","UploadURL":"http://h/a.mp4?x=1&y=2","MediaId":"m1","Status":"DOWNLOADING","FileSize":"64610","CreationTime":"2026-01-02T03:04:05Z","CompleteTime":"2026-01-02T03:04:06Z","ErrorCode":"URLInvalidError","ErrorMessage":"gone","UserData":"{}","Progress":{"BytesReceived":10,"BytesTotal":20,"Attempt":1,"Title":"a.mp4","NextAttemptTime":"2026-01-02T03:05:05Z","Deadline":"2026-01-03T03:04:05Z","Rescues":0},"Digests":{"Sha256":"abababababababababababababababababababababababababababababababab","Crc64":"7","Md5":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"},"Attempts":[{"Number":1,"StartTime":"2026-01-02T03:04:05Z","EndTime":"2026-01-02T03:04:06Z","Ending":"Failed","ErrorCode":"URLInvalidError","ErrorMessage":"gone","Bytes":10}],"Account":"press"},{"JobId":"j2","UploadURL":"http://h/b.mp4","Status":"PENDING","CreationTime":"2026-01-02T03:04:05Z"}],"NonExists":["j3"]}"#);
-    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetURLUploadInfosResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><URLUploadInfoList><JobId>j1</JobId><UploadURL>http://h/a.mp4?x=1&amp;y=2</UploadURL><MediaId>m1</MediaId><Status>DOWNLOADING</Status><FileSize>64610</FileSize><CreationTime>2026-01-02T03:04:05Z</CreationTime><CompleteTime>2026-01-02T03:04:06Z</CompleteTime><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><UserData>{}</UserData><Progress><BytesReceived>10</BytesReceived><BytesTotal>20</BytesTotal><Attempt>1</Attempt><Title>a.mp4</Title><NextAttemptTime>2026-01-02T03:05:05Z</NextAttemptTime><Deadline>2026-01-03T03:04:05Z</Deadline><Rescues>0</Rescues></Progress><Digests><Sha256>abababababababababababababababababababababababababababababababab</Sha256><Crc64>7</Crc64><Md5>cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd</Md5></Digests><Attempts><Number>1</Number><StartTime>2026-01-02T03:04:05Z</StartTime><EndTime>2026-01-02T03:04:06Z</EndTime><Ending>Failed</Ending><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><Bytes>10</Bytes></Attempts><Account>press</Account></URLUploadInfoList><URLUploadInfoList><JobId>j2</JobId><UploadURL>http://h/b.mp4</UploadURL><Status>PENDING</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime></URLUploadInfoList><NonExists>j3</NonExists></GetURLUploadInfosResponse>"#);
+    assert_snapshot!(json(&reply), @r#"{"RequestId":"25818875-5F78-4D5C-8C3D-D73936420000","URLUploadInfoList":[{"JobId":"j1","UploadURL":"http://h/a.mp4?x=1&y=2","MediaId":"m1","Status":"DOWNLOADING","FileSize":"64610","CreationTime":"2026-01-02T03:04:05Z","CompleteTime":"2026-01-02T03:04:06Z","ErrorCode":"URLInvalidError","ErrorMessage":"gone","UserData":"{}","Progress":{"BytesReceived":10,"BytesTotal":20,"Attempt":1,"Title":"a.mp4","NextAttemptTime":"2026-01-02T03:05:05Z","Deadline":"2026-01-03T03:04:05Z","Rescues":0},"Digests":{"Sha256":"abababababababababababababababababababababababababababababababab","Crc64":"7","Md5":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"},"Attempts":[{"Number":1,"StartTime":"2026-01-02T03:04:05Z","EndTime":"2026-01-02T03:04:06Z","Ending":"Failed","ErrorCode":"URLInvalidError","ErrorMessage":"gone","Bytes":10}],"QueuePlace":{"Position":7,"PositionIsExact":true,"Priority":"high","Paused":false,"EstimatedSeconds":90},"Account":"press"},{"JobId":"j2","UploadURL":"http://h/b.mp4","Status":"PENDING","CreationTime":"2026-01-02T03:04:05Z"}],"NonExists":["j3"]}"#);
+    assert_snapshot!(xml(&reply), @r#"<?xml version="1.0" encoding="UTF-8"?><GetURLUploadInfosResponse><RequestId>25818875-5F78-4D5C-8C3D-D73936420000</RequestId><URLUploadInfoList><JobId>j1</JobId><UploadURL>http://h/a.mp4?x=1&amp;y=2</UploadURL><MediaId>m1</MediaId><Status>DOWNLOADING</Status><FileSize>64610</FileSize><CreationTime>2026-01-02T03:04:05Z</CreationTime><CompleteTime>2026-01-02T03:04:06Z</CompleteTime><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><UserData>{}</UserData><Progress><BytesReceived>10</BytesReceived><BytesTotal>20</BytesTotal><Attempt>1</Attempt><Title>a.mp4</Title><NextAttemptTime>2026-01-02T03:05:05Z</NextAttemptTime><Deadline>2026-01-03T03:04:05Z</Deadline><Rescues>0</Rescues></Progress><Digests><Sha256>abababababababababababababababababababababababababababababababab</Sha256><Crc64>7</Crc64><Md5>cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd</Md5></Digests><Attempts><Number>1</Number><StartTime>2026-01-02T03:04:05Z</StartTime><EndTime>2026-01-02T03:04:06Z</EndTime><Ending>Failed</Ending><ErrorCode>URLInvalidError</ErrorCode><ErrorMessage>gone</ErrorMessage><Bytes>10</Bytes></Attempts><QueuePlace><Position>7</Position><PositionIsExact>true</PositionIsExact><Priority>high</Priority><Paused>false</Paused><EstimatedSeconds>90</EstimatedSeconds></QueuePlace><Account>press</Account></URLUploadInfoList><URLUploadInfoList><JobId>j2</JobId><UploadURL>http://h/b.mp4</UploadURL><Status>PENDING</Status><CreationTime>2026-01-02T03:04:05Z</CreationTime></URLUploadInfoList><NonExists>j3</NonExists></GetURLUploadInfosResponse>"#);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The rules of the operations' parameters (§9).
 
 use wire::action::{
-    CancelUrlUploadJobs, GetPlayInfo, ListUrlUploadJobs, MediaSelector, OutputType, Request,
-    ResultType, Selector, UploadMediaByUrl,
+    CancelUrlUploadJobs, GetPlayInfo, ListUrlUploadJobs, MediaSelector, OutputType, Priority,
+    Request, ResultType, Selector, UploadMediaByUrl,
 };
 use wire::code::Fault;
 use wire::params::Params;
@@ -304,6 +304,29 @@ fn metadata_that_breaks_a_limit_is_refused_by_its_own_code() {
     // Absent in one way or another.
     assert!(!with(r#""Title":null"#).unwrap().sources[0].title_given);
     assert!(!with(r#""Title":"","FileSize":"""#).unwrap().sources[0].title_given);
+}
+
+#[test]
+fn a_priority_is_one_of_three_words_in_any_letter_case() {
+    let with = |field: &str| {
+        let metadatas = format!(r#"[{{"SourceURL":"http://h/a.mp4",{field}}}]"#);
+        let request = upload(&[("UploadURLs", "http://h/a.mp4"), ("UploadMetadatas", &metadatas)]);
+        request.map(|request| request.sources[0].priority)
+    };
+    for (text, priority) in [
+        ("\"low\"", Priority::Low),
+        ("\"Normal\"", Priority::Normal),
+        ("\"HIGH\"", Priority::High),
+        ("\"\"", Priority::Normal),
+        ("null", Priority::Normal),
+    ] {
+        assert_eq!(with(&format!("\"Priority\":{text}")).unwrap(), priority, "{text}");
+    }
+    assert_eq!(with("\"Title\":\"A\"").unwrap(), Priority::Normal);
+    for text in ["\"urgent\"", "1", "true", "[\"high\"]", "\" high\""] {
+        let refused = refusal(with(&format!("\"Priority\":{text}")));
+        assert_eq!(refused, "InvalidParameter.UploadMetadatas", "{text}");
+    }
 }
 
 #[test]

@@ -7,16 +7,16 @@ use futures_util::TryStreamExt;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::blob::{LocalBlobs, Spool, object_key};
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::blob::{Blobs, LocalBlobs, Locations, Spool, object_key};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus};
 use crate::domain::attempt::Attempt;
 use crate::domain::fault::JobFault;
 use crate::domain::job::{Job, StateKind, Token};
 use crate::domain::media::MediaType;
 use crate::store::{
     AccountQueue, Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Desk, Finish,
-    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement,
-    Retention, Stats, StoreError, StoreResult, Submission, Submitted, Tally,
+    JobPage, MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, QueuePlace, Replaced,
+    Replacement, Retention, Stats, StoreError, StoreResult, Submission, Submitted, Tally,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -69,7 +69,7 @@ impl Bench {
         let store = Arc::new(OneMedium(Mutex::new((Some((object.clone(), facts)), 0))));
         let deps = MediaDeps {
             store: Arc::clone(&store) as Arc<dyn Store>,
-            blobs: Arc::new(blobs),
+            locations: Locations::new(Arc::new(blobs)),
             urls: PlayUrls::new("http://node.example/".to_owned(), [3; 32]),
             codec: IdCodec::new([7; 16]),
             clock: Clock::manual(NOW),
@@ -415,6 +415,10 @@ impl Desk for OneMedium {
     async fn queues(&self) -> StoreResult<Vec<AccountQueue>> {
         Err(StoreError::Closed)
     }
+    async fn queue_places(&self, _: &[Key], _: Timestamp) -> StoreResult<Vec<(Key, QueuePlace)>> {
+        unreachable!("a play URL does not ask for it")
+    }
+
     async fn tallies(&self, _: Option<AccountId>, _: Timestamp) -> StoreResult<Vec<Tally>> {
         Err(StoreError::Closed)
     }
@@ -452,7 +456,7 @@ impl Store for OneMedium {
     async fn account_list(&self) -> StoreResult<Vec<Account>> {
         Err(StoreError::Closed)
     }
-    async fn account_set_enabled(&self, _: &str, _: bool) -> StoreResult<bool> {
+    async fn account_change(&self, _: &str, _: AccountChange) -> StoreResult<Option<Account>> {
         Err(StoreError::Closed)
     }
     async fn key_create(&self, _: AccessKey) -> StoreResult<bool> {
@@ -482,7 +486,7 @@ impl Store for OneMedium {
     async fn job_beat(&self, _: &[Beat], _: Timestamp) -> StoreResult<Vec<Beat>> {
         Err(StoreError::Closed)
     }
-    async fn job_hand_back(&self, _: Claim, _: Timestamp) -> StoreResult<Finish> {
+    async fn job_hand_back(&self, _: Claim, _: Timestamp, _: Timestamp) -> StoreResult<Finish> {
         Err(StoreError::Closed)
     }
     async fn job_retry_later(

@@ -2,14 +2,12 @@
 
 use std::io::Write as _;
 
-use futures_util::TryStreamExt;
 use rustix::io::Errno;
 
+use super::super::Spool;
+use super::super::conformance::{self, conforms, key, read_all};
 use super::super::spool::until_gone;
-use super::super::{Spool, object_key};
 use super::*;
-use crate::domain::id::Key;
-use crate::domain::job::Token;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -27,9 +25,7 @@ impl Bench {
     }
 
     async fn staged(&self, name: &str, bytes: &[u8]) -> Staged {
-        let mut writer = self.spool.create(name, None).unwrap();
-        writer.write(bytes).unwrap();
-        writer.finish().await.unwrap()
+        conformance::staged(&self.spool, name, bytes).await
     }
 
     fn steps(&self) -> Vec<String> {
@@ -37,23 +33,14 @@ impl Bench {
     }
 
     async fn read(&self, key: &str) -> Option<Vec<u8>> {
-        let reader = self.blobs.open(key).await.unwrap()?;
-        Some(read_all(&reader, 0, reader.size()).await.unwrap())
+        conformance::read(&self.blobs, key).await
     }
 }
 
-async fn read_all(reader: &ObjectReader, start: u64, len: u64) -> Result<Vec<u8>, BlobError> {
-    let mut stream = reader.read_range(start, len).await?;
-    let mut all = Vec::new();
-    while let Some(piece) = stream.try_next().await? {
-        assert!(piece.len() <= CHUNK_BYTES);
-        all.extend_from_slice(&piece);
-    }
-    Ok(all)
-}
-
-fn key(job: i64, token: i64) -> String {
-    object_key(Key(job), Token(token), "mp4")
+#[tokio::test]
+async fn local_files_conform() {
+    let bench = Bench::new().await;
+    conforms(&bench.blobs, CHUNK_BYTES * 2 + 77).await;
 }
 
 #[tokio::test]
@@ -123,33 +110,6 @@ async fn a_refused_publish_leaves_nothing_under_the_key_and_nothing_staged() {
     assert_eq!(bench.read(&key(1, 1)).await, None);
     assert_eq!(bench.blobs.list(None, 10).await.unwrap(), Vec::<String>::new());
     until_gone(&path).await;
-}
-
-#[tokio::test]
-async fn publishing_the_same_bytes_again_succeeds_and_other_bytes_are_refused() {
-    let bench = Bench::new().await;
-    for name in ["job-1", "job-1-again"] {
-        let staged = bench.staged(name, b"the bytes").await;
-        bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
-    }
-    for other in [&b"the bites"[..], b"longer than the bytes"] {
-        let staged = bench.staged("other", other).await;
-        let path = staged.path().to_owned();
-        let refused = bench.blobs.publish(staged, &key(1, 1)).await;
-        assert!(matches!(refused, Err(BlobError::Taken(_))), "{refused:?}");
-        assert_eq!(bench.read(&key(1, 1)).await.unwrap(), b"the bytes");
-        until_gone(&path).await;
-    }
-}
-
-#[tokio::test]
-async fn a_superseded_attempt_cannot_overwrite_its_successor() {
-    let bench = Bench::new().await;
-    let new = bench.staged("job-1-b", b"new").await;
-    let old = bench.staged("job-1-a", b"old").await;
-    bench.blobs.publish(new, &key(1, 2)).await.unwrap();
-    bench.blobs.publish(old, &key(1, 1)).await.unwrap();
-    assert_eq!(bench.read(&key(1, 2)).await.unwrap(), b"new");
 }
 
 #[tokio::test]
@@ -232,21 +192,6 @@ async fn a_deleted_object_is_gone_and_deleting_it_again_says_so() {
 }
 
 #[tokio::test]
-async fn any_range_of_an_object_can_be_read_in_bounded_pieces() {
-    let bench = Bench::new().await;
-    let bytes: Vec<u8> = (0..=250u8).cycle().take(CHUNK_BYTES * 2 + 77).collect();
-    let staged = bench.staged("job-1", &bytes).await;
-    bench.blobs.publish(staged, &key(1, 1)).await.unwrap();
-    let reader = bench.blobs.open(&key(1, 1)).await.unwrap().unwrap();
-    assert_eq!(reader.size(), bytes.len() as u64);
-    assert!(reader.modified().is_some());
-    for (start, len) in [(0, bytes.len()), (1, CHUNK_BYTES), (bytes.len() - 1, 1), (5, 0)] {
-        let read = read_all(&reader, start as u64, len as u64).await.unwrap();
-        assert!(read == bytes[start..start + len], "{start} {len}");
-    }
-}
-
-#[tokio::test]
 async fn an_object_that_ends_early_ends_its_stream_with_an_error() {
     let bench = Bench::new().await;
     let staged = bench.staged("job-1", b"123456").await;
@@ -255,17 +200,4 @@ async fn an_object_that_ends_early_ends_its_stream_with_an_error() {
     let file = bench.dir.path().join("objects").join(key(1, 1));
     OpenOptions::new().write(true).open(file).unwrap().set_len(3).unwrap();
     assert!(read_all(&reader, 0, 6).await.is_err());
-}
-
-#[tokio::test]
-async fn no_path_can_be_smuggled_in_as_a_key() {
-    let bench = Bench::new().await;
-    for bad in ["../staging/job-1.part", "0000/00/../../x", "/etc/passwd", ""] {
-        assert!(matches!(bench.blobs.open(bad).await, Err(BlobError::BadName(_))));
-        assert!(matches!(bench.blobs.delete(bad).await, Err(BlobError::BadName(_))));
-        let staged = bench.staged("job-1", b"1").await;
-        let path = staged.path().to_owned();
-        assert!(matches!(bench.blobs.publish(staged, bad).await, Err(BlobError::BadName(_))));
-        until_gone(&path).await;
-    }
 }

@@ -136,6 +136,8 @@ impl Stage {
             data_dir: data_dir.0.clone(),
             egress_allow: vec![allow],
             transfers: SLOTS,
+            // There is nobody else.
+            reserve: Some(0),
             drain: Duration::from_secs(1),
             ..Config::default()
         };

@@ -3,19 +3,25 @@
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Check;
+use crate::blob::place::Bucket;
+use crate::blob::s3::Lack;
+use crate::blob::{BlobError, Place, S3Blobs};
 use crate::cli::human;
 use crate::config::Config;
 use crate::config::load::{Loaded, Origin};
 use crate::domain::time::Timestamp;
 use crate::door::random;
-use crate::run::serve::{database_path, find_program, objects_dir};
+use crate::run::serve::{database_path, find_program};
+use crate::run::storage::{bucket_settings, places};
 use crate::store::sqlite::SqliteStore;
 
 /// Blocks written and flushed to measure a disk, and their size in bytes.
@@ -199,21 +205,63 @@ pub(super) fn database(config: &Config) -> Check {
     }
 }
 
-pub(super) fn storage(config: &Config) -> Check {
+/// Each storage location for itself; buckets are tried with an object that is taken away again.
+pub(super) async fn storage(config: &Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (location, place) in places(config) {
+        checks.push(match place {
+            Place::Directory(dir) => directory(config, &dir),
+            Place::Bucket(bucket) => bucket_check(config, location, bucket).await,
+        });
+    }
+    checks
+}
+
+fn directory(config: &Config, dir: &Path) -> Check {
     const NAME: &str = "storage";
-    let dir = match objects_dir(config) {
-        Ok(dir) => dir,
-        Err(e) => return Check::fail(NAME, e.to_string(), "correct HAULAGE_STORAGE_URL"),
-    };
     if !dir.exists() {
         return Check::ok(NAME, format!("{} is not there yet; serve makes it", dir.display()));
     }
-    if let Err(e) = access(&dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+    if let Err(e) = access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
         let fix = "chown or chmod it, so that this user may write there";
         return Check::fail(NAME, format!("{}: {e}", dir.display()), fix);
     }
-    free_space(NAME, &dir, config.min_free)
+    free_space(NAME, dir, config.min_free)
 }
+
+async fn bucket_check(config: &Config, location: &str, bucket: Bucket) -> Check {
+    const NAME: &str = "storage";
+    let (shown, plain) = (format!("{location}: {bucket}"), bucket.is_plain());
+    let slots = Arc::new(Semaphore::new(1));
+    let opened = match bucket_settings(config, location, bucket, slots) {
+        Ok(settings) => S3Blobs::open(settings),
+        Err(e) => return Check::fail(NAME, format!("{shown}: {e}"), "set HAULAGE_STORAGE_KEYS"),
+    };
+    let lacks = match opened {
+        Ok(blobs) => blobs.examine().await,
+        Err(e) => Err(e),
+    };
+    match lacks {
+        Ok(lacks) if !lacks.is_empty() => {
+            let lacks: Vec<&str> = lacks.into_iter().map(Lack::sentence).collect();
+            Check::warn(NAME, format!("{shown}: works, but {}", lacks.join(", and ")), LIFECYCLE)
+        }
+        Ok(_) if plain => Check::warn(
+            NAME,
+            format!("{shown}: put, read, listed, deleted; in the clear"),
+            "use an https endpoint, unless the way to it is your own",
+        ),
+        Ok(_) => Check::ok(NAME, format!("{shown}: put, read, listed, deleted")),
+        Err(BlobError::Refused { action, said } | BlobError::Failed { action, said }) => {
+            Check::fail(NAME, format!("{shown}: cannot {action}: {said}"), said.fix())
+        }
+        Err(e) => Check::fail(NAME, format!("{shown}: {e}"), "see docs/storage.md"),
+    }
+}
+
+/// For services on which something can be left behind that no sweep finds.
+const LIFECYCLE: &str =
+    "give the bucket a lifecycle rule that ends unfinished uploads after a day (docs/storage.md)";
 
 pub(super) async fn probe(config: &Config) -> Check {
     const NAME: &str = "probe";

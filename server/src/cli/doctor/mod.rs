@@ -121,7 +121,7 @@ impl Args {
         let config = &loaded.config;
         checks.extend(checks::data_dir(config));
         checks.push(checks::database(config));
-        checks.push(checks::storage(config));
+        checks.extend(checks::storage(config).await);
         checks.push(checks::probe(config).await);
         let egress = loaded.in_force.iter().find(|one| one.setting.name == "egress_allow");
         checks.push(checks::egress(egress.map_or("", |one| one.shown.as_str())));

@@ -73,6 +73,9 @@ fn another_value(setting: &Setting) -> &'static str {
         "data_dir" => "/srv/haulage",
         "database_url" => "sqlite:///srv/other.db",
         "storage_url" => "file:///srv/objects",
+        "storage_locations" => "archive=file:///srv/archive",
+        "storage_keys" => "archive=AKID:hunter2",
+        "storage_part_bytes" => "7MiB",
         "access_key_id" => "LTAI-mine",
         "access_key_secret" => "hunter2-hunter2",
         "qps" => "GetPlayInfo=7",
@@ -248,4 +251,27 @@ fn half_a_key_is_no_key() {
     assert!(half.contains("HAULAGE_ACCESS_KEY_SECRET is not"), "{half}");
     let half = key(&whole[1..]).unwrap_err().to_string();
     assert!(!half.contains("12345678") && half.contains("HAULAGE_ACCESS_KEY_ID is not"), "{half}");
+}
+
+#[test]
+fn storage_locations_are_a_table_in_the_file_and_a_bucket_needs_its_key() {
+    let file = "storage_url = \"s3://media\"\n[storage_locations]\narchive = \"oss://media?region=r\"\n\
+                [storage_keys]\ndefault = \"AKID:hunter2\"\n";
+    let refused = load(&case(&[], &[], file).sources).unwrap_err();
+    assert_eq!(refused.0, [ConfigError::NoBucketKey("archive".to_owned())]);
+    let shown = refused.to_string();
+    assert!(shown.contains("archive=id:secret") && !shown.contains("hunter2"), "{shown}");
+    let whole = format!("{file}archive = \"AKID2:x\"\n");
+    let loaded = load(&case(&[], &[], &whole).sources).unwrap();
+    let names: Vec<_> = loaded.config.places().map(|(name, _)| name).collect();
+    assert_eq!(names, ["default", "archive"]);
+    let keys = loaded.in_force.iter().find(|one| one.setting.name == "storage_keys").unwrap();
+    assert_eq!(keys.shown, "(hidden)");
+}
+
+#[test]
+fn what_is_wrong_with_a_storage_url_is_said_without_repeating_it() {
+    let sources = case(&[], &[("HAULAGE_STORAGE_URL", "s3://AKID:hunter2@media")], "").sources;
+    let shown = load(&sources).unwrap_err().to_string();
+    assert!(shown.contains("storage_keys") && !shown.contains("hunter2"), "{shown}");
 }

@@ -17,7 +17,7 @@ fn headers(pairs: &[(&str, &str)]) -> SourceHeaders {
 
 async fn open(origin: &Origin, headers: &SourceHeaders) -> Result<Source, FetchError> {
     let url = SourceUrl::new(origin.url("/start.mp4"));
-    fetcher(settings()).open(Wanted { url: &url, headers, from: None }).await
+    fetcher(settings()).open(Wanted { url: &url, headers, ..Wanted::whole(&url) }).await
 }
 
 #[tokio::test]

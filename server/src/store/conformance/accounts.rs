@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bed::{Bed, at};
-use crate::domain::account::{AccessKey, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus, Weight};
 use crate::store::Store;
 
 fn key(id: &str, account: AccountId) -> AccessKey {
@@ -59,15 +59,42 @@ pub(super) async fn disabling_is_seen_by_the_next_request(store: Arc<dyn Store>)
     let store = &bed.store;
     store.key_create(key("K1", bed.account)).await.unwrap();
     assert!(store.key_set_status("K1", Some(KeyStatus::Disabled)).await.unwrap());
-    assert!(store.account_set_enabled("first", false).await.unwrap());
+    assert!(!change(store, "first", AccountChange::enabled(false)).await.unwrap().enabled);
     let (found, account) = store.key_find("K1").await.unwrap().unwrap();
     assert_eq!((found.status, account.enabled), (KeyStatus::Disabled, false));
     assert!(store.key_set_status("K1", Some(KeyStatus::Enabled)).await.unwrap());
-    assert!(store.account_set_enabled("first", true).await.unwrap());
+    assert!(change(store, "first", AccountChange::enabled(true)).await.unwrap().enabled);
     let (found, account) = store.key_find("K1").await.unwrap().unwrap();
     assert_eq!((found.status, account.enabled), (KeyStatus::Enabled, true));
     assert!(store.key_set_status("K1", None).await.unwrap());
     assert!(store.key_find("K1").await.unwrap().is_none());
     assert!(!store.key_set_status("K1", None).await.unwrap());
-    assert!(!store.account_set_enabled("nobody", false).await.unwrap());
+    assert_eq!(change(store, "nobody", AccountChange::enabled(false)).await, None);
+}
+
+async fn change(store: &Arc<dyn Store>, name: &str, change: AccountChange) -> Option<Account> {
+    store.account_change(name, change).await.unwrap()
+}
+
+pub(super) async fn a_change_of_an_account_leaves_the_rest_of_it(store: Arc<dyn Store>) {
+    let bed = Bed::new(store).await;
+    let store = &bed.store;
+    store.key_create(key("K1", bed.account)).await.unwrap();
+    let (_, before) = store.key_find("K1").await.unwrap().unwrap();
+    assert_eq!((before.weight, before.paused), (Weight::default(), false));
+    let weight = Weight::new(7).unwrap();
+    let heavy = change(store, "first", AccountChange::weight(weight)).await.unwrap();
+    assert_eq!(heavy, Account { weight, ..before.clone() });
+    let paused = change(store, "first", AccountChange::paused(true)).await.unwrap();
+    assert_eq!(paused, Account { weight, paused: true, ..before.clone() });
+    let same = change(store, "first", AccountChange::default()).await.unwrap();
+    assert_eq!((&same, &store.account_list().await.unwrap()[0]), (&paused, &paused));
+    assert_eq!(store.key_find("K1").await.unwrap().unwrap().1, paused);
+    let all = AccountChange {
+        enabled: Some(false),
+        weight: Some(Weight::default()),
+        paused: Some(false),
+    };
+    assert_eq!(change(store, "first", all).await, Some(Account { enabled: false, ..before }));
+    assert!(!store.account_list().await.unwrap()[1].paused, "another account is as it was");
 }

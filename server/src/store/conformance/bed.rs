@@ -10,9 +10,10 @@ use crate::domain::job::{Job, JobRequest, StateKind};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Shares;
 use crate::store::{
-    CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, NewJob, Outcome, Replaced, Replacement,
-    Retention, Store, Submission, SubmitLimits, Submitted,
+    CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, HostPlaces, NewJob, Outcome, Replaced,
+    Replacement, Retention, Store, Submission, SubmitLimits, Submitted,
 };
 
 /// 2027-01-15T08:00:00Z: eight hours into a UTC day.
@@ -51,7 +52,8 @@ pub(in crate::store) fn submission(
 }
 
 pub(in crate::store) fn request(slots: usize, now: Timestamp) -> ClaimRequest {
-    ClaimRequest { slots, per_account: 0, now, lease: LEASE }
+    let (shares, hosts) = (Shares::default(), HostPlaces::default());
+    ClaimRequest { slots, spare: 0, shares, hosts, now, lease: LEASE }
 }
 
 pub(in crate::store) fn fault() -> JobFault {

@@ -62,8 +62,8 @@ async fn put(bed: &Bed, key: Key, token: Token, event: &str, now: Timestamp) -> 
             (Event::Beat { token, until }, refused.is_empty())
         }
         "hand_back" => {
-            let finish = store.job_hand_back(claim, now).await.unwrap();
-            (Event::HandBack { token, now }, recorded(finish))
+            let finish = store.job_hand_back(claim, now, now).await.unwrap();
+            (Event::HandBack { token, due: now }, recorded(finish))
         }
         "retry_later" => {
             let due = now + Duration::from_secs(7);
@@ -196,7 +196,7 @@ pub(super) async fn an_attempt_is_charged_once_and_a_rescue_apart(store: Arc<dyn
     let counts = |progress: Progress| (progress.attempt, progress.rescues);
     let claim = bed.claim_one(at(0)).await;
     assert_eq!(counts(bed.job(key).await.progress), (1, 0));
-    bed.store.job_hand_back(claim, at(1)).await.unwrap();
+    bed.store.job_hand_back(claim, at(1), at(1)).await.unwrap();
     assert_eq!(counts(bed.job(key).await.progress), (0, 0));
     let claim = bed.claim_one(at(2)).await;
     bed.put_off(claim, at(3)).await;

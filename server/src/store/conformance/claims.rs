@@ -7,6 +7,7 @@ use super::bed::{Bed, LEASE, at, request};
 use crate::domain::account::AccountId;
 use crate::domain::id::Key;
 use crate::domain::job::{Phase, State};
+use crate::domain::turns::Shares;
 use crate::store::{Claim, ClaimRequest, Finish, Store};
 
 fn accounts(claims: &[Claim]) -> Vec<AccountId> {
@@ -49,7 +50,8 @@ pub(super) async fn no_more_than_the_limit_of_one_account_runs_at_once(store: Ar
     let bed = Bed::new(store).await;
     bed.submit(bed.account, &["a"; 10], at(0)).await;
     bed.submit(bed.other, &["b"; 2], at(0)).await;
-    let limited = |slots| ClaimRequest { per_account: 3, ..request(slots, at(0)) };
+    let shares = Shares { per_account: 3, reserve: 0 };
+    let limited = |slots| ClaimRequest { shares, ..request(slots, at(0)) };
     let claims = bed.store.job_claim(limited(100)).await.unwrap();
     let of = |claims: &[Claim], account| {
         accounts(claims).into_iter().filter(|other| *other == account).count()
@@ -57,7 +59,7 @@ pub(super) async fn no_more_than_the_limit_of_one_account_runs_at_once(store: Ar
     assert_eq!((of(&claims, bed.account), of(&claims, bed.other)), (3, 2));
     assert!(bed.store.job_claim(limited(100)).await.unwrap().is_empty());
     let mut claims = claims.into_iter().filter(|claim| claim.job().account == bed.account);
-    let back = bed.store.job_hand_back(claims.next().unwrap(), at(1)).await.unwrap();
+    let back = bed.store.job_hand_back(claims.next().unwrap(), at(1), at(1)).await.unwrap();
     assert_eq!(back, Finish::Recorded);
     assert_eq!(bed.store.job_claim(limited(100)).await.unwrap().len(), 1);
 }

@@ -47,7 +47,7 @@ pub(super) async fn every_attempt_is_told_with_its_ending(store: Arc<dyn Store>)
     assert_eq!(claim.job().claimed, Some(at(10)));
     received(&claim, 7).await;
     assert_eq!(attempts(&bed, key).await, [], "one that runs is not over");
-    store.job_hand_back(claim, at(11)).await.unwrap();
+    store.job_hand_back(claim, at(11), at(11)).await.unwrap();
     let told = note(1, 10, 11, Ending::HandedBack, None, 7);
     assert_eq!(attempts(&bed, key).await, told);
 
@@ -98,7 +98,7 @@ pub(super) async fn a_worker_with_an_old_token_leaves_no_trace(store: Arc<dyn St
         (attempts(&bed, key).await, store.tallies(None, Timestamp(0)).await.unwrap());
     let stale = || async { Claim::new(bed.job(key).await, Token(1)) };
     let put_off = store.job_retry_later(stale().await, passing(), at(9), at(3)).await.unwrap();
-    let back = store.job_hand_back(stale().await, at(3)).await.unwrap();
+    let back = store.job_hand_back(stale().await, at(3), at(3)).await.unwrap();
     let done = store.job_finish(stale().await, success(), at(3)).await.unwrap();
     let failed = store.job_finish(stale().await, failure(), at(3)).await.unwrap();
     assert_eq!([put_off, back, done, failed], [Finish::Superseded; 4]);
@@ -114,7 +114,7 @@ pub(super) async fn the_newest_attempts_are_kept(store: Arc<dyn Store>) {
         let claim = bed.claim_one(at(ms)).await;
         // By each of the ways in turn.
         match ms % 3 {
-            0 => drop(bed.store.job_hand_back(claim, at(ms)).await.unwrap()),
+            0 => drop(bed.store.job_hand_back(claim, at(ms), at(ms)).await.unwrap()),
             1 => drop(bed.put_off(claim, at(ms)).await),
             _ => drop(bed.store.job_expire(at(ms), 9, true).await.unwrap()),
         }

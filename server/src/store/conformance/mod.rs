@@ -9,6 +9,7 @@ mod cancels;
 mod cells;
 mod claims;
 mod desk;
+mod flow;
 mod nonces;
 mod pages;
 mod queries;
@@ -49,6 +50,7 @@ suite! {
     accounts::an_account_name_is_taken_once,
     accounts::a_key_belongs_to_an_existing_account_and_its_id_is_taken_once,
     accounts::disabling_is_seen_by_the_next_request,
+    accounts::a_change_of_an_account_leaves_the_rest_of_it,
     cells::every_state_and_event_does_what_the_state_machine_says,
     cells::a_worker_with_an_old_token_changes_nothing,
     cells::a_lease_in_force_does_not_expire_unless_everything_does,
@@ -61,6 +63,14 @@ suite! {
     claims::free_slots_are_used_by_whoever_has_work,
     claims::turns_go_on_after_the_account_served_last,
     claims::a_claimed_job_is_whole_and_starts_anew,
+    flow::slots_are_shared_by_weight_while_both_want_them,
+    flow::an_account_that_holds_its_share_gets_no_more_while_another_wants,
+    flow::the_last_slots_are_for_accounts_that_hold_few,
+    flow::a_paused_account_starts_nothing_and_everything_else_goes_on,
+    flow::urgent_jobs_go_first_and_the_others_age,
+    flow::jobs_of_full_hosts_keep_their_place_and_hold_nobody_up,
+    flow::a_long_line_of_a_full_host_hides_nothing_for_long,
+    flow::a_place_in_line_counts_what_goes_before_of_the_own_account,
     cancels::each_input_gets_its_verdict_in_order,
     cancels::a_url_means_every_pending_job_of_the_account_for_it,
     cancels::urls_are_told_apart_to_the_byte,

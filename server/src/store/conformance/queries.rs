@@ -11,6 +11,7 @@ use crate::domain::digest::Declared;
 use crate::domain::id::Key;
 use crate::domain::job::{JobRequest, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::Media;
+use crate::domain::priority::Priority;
 use crate::domain::source_url::SourceUrl;
 use crate::store::{
     INFOS_LIMIT, MediaLookup, MediaRef, NewJob, Outcome, PageRequest, Stats, Store, StoreError,
@@ -56,6 +57,7 @@ pub(super) async fn a_job_is_kept_whole(store: Arc<dyn Store>) {
     let text = |s: &str| Some(format!("{s} \u{1F3AC} \"quoted\"\\ \u{0} '"));
     let request = JobRequest {
         title: text("title").unwrap(),
+        priority: Priority::Low,
         extension: "mp4".to_owned(),
         description: text("description"),
         tags: text("tags"),
@@ -236,7 +238,7 @@ pub(super) async fn counts_follow_the_jobs(store: Arc<dyn Store>) {
     let mut claims = bed.claim(4, at(5)).await;
     assert_eq!(bed.store.stats().await.unwrap(), counts(1, 4, 0, Some(5)));
     bed.put_off(claims.remove(0), at(9)).await;
-    bed.store.job_hand_back(claims.remove(0), at(4)).await.unwrap();
+    bed.store.job_hand_back(claims.remove(0), at(4), at(4)).await.unwrap();
     assert_eq!(bed.store.stats().await.unwrap(), counts(1, 2, 2, Some(4)));
     bed.finish(claims.remove(0), success(), at(9)).await;
     bed.finish(claims.remove(0), failure(), at(9)).await;

@@ -11,11 +11,14 @@ use crate::domain::attempt::{Attempt, Ending};
 use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Job, StateKind};
+use crate::domain::priority::Priority;
+use crate::domain::source_url::HostId;
 use crate::domain::time::Timestamp;
 use crate::store::desk::minute_of;
 use crate::store::{
-    ATTEMPTS_KEPT, AccountQueue, Claim, ConsoleSession, Counted, Desk, Finish, QUEUES_LIMIT,
-    SESSIONS_KEPT, StoreError, StoreResult, TALLIES_KEPT, TALLIES_LIMIT, Tally,
+    ATTEMPTS_KEPT, AccountQueue, Claim, ConsoleSession, Counted, Desk, Finish, PLACES_LIMIT,
+    QUEUES_LIMIT, QueuePlace, SESSIONS_KEPT, StoreError, StoreResult, TALLIES_KEPT, TALLIES_LIMIT,
+    Tally, line,
 };
 
 /// What a tally sums up.
@@ -127,6 +130,18 @@ impl Inner {
         Finish::Recorded
     }
 
+    fn place(&self, job: &Job, now: Timestamp) -> QueuePlace {
+        let (own, stands) = (job.request.priority, (job.created, job.key));
+        let ahead = |of: Priority| {
+            let end = line::before(stands, own, of, now);
+            let start = (job.account, of, Timestamp(i64::MIN), Key(i64::MIN), HostId(i64::MIN));
+            let end = (job.account, of, end.0, end.1, HostId(i64::MIN));
+            self.ready.range(start..end.max(start)).count() as u64
+        };
+        let ahead: u64 = Priority::ALL.into_iter().map(ahead).sum();
+        QueuePlace { ahead: ahead.min(PLACES_LIMIT), is_exact: ahead <= PLACES_LIMIT }
+    }
+
     /// Forgets old tallies and sessions that are over.
     pub(super) fn forget_desk(&mut self, now: Timestamp, batch: usize) -> usize {
         let end = (now - TALLIES_KEPT, AccountId(i64::MIN), Counted::Accepted);
@@ -193,6 +208,21 @@ impl Desk for MemoryStore {
             });
             queues.truncate(QUEUES_LIMIT);
             Ok(queues)
+        })
+    }
+
+    async fn queue_places(
+        &self,
+        keys: &[Key],
+        now: Timestamp,
+    ) -> StoreResult<Vec<(Key, QueuePlace)>> {
+        self.with(|inner| {
+            let place = |key: &Key| {
+                let job = &inner.jobs.get(key)?.job;
+                (job.progress.state.kind() == StateKind::Pending)
+                    .then(|| (*key, inner.place(job, now)))
+            };
+            Ok(keys.iter().filter_map(place).collect())
         })
     }
 

@@ -1,19 +1,50 @@
 //! What happens to jobs after they were accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::mem::take;
+use std::ops::ControlFlow;
 
-use super::{Inner, due};
+use super::{Entry, Inner, Ready, ready};
 use crate::domain::account::AccountId;
 use crate::domain::attempt::Ending;
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Job, Phase, StateKind, Token, apply};
 use crate::domain::media::Media;
-use crate::domain::source_url::SourceUrl;
+use crate::domain::priority::Priority;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Contender;
+use crate::store::line::{Lanes, Search};
 use crate::store::{
     CancelVerdict, Claim, ClaimRequest, Counted, Finish, JobPage, Outcome, PageRequest, Replaced,
     Replacement, Retention,
 };
+
+/// The index of ready jobs.
+struct Line<'a>(&'a BTreeSet<Ready>);
+
+impl Lanes for Line<'_> {
+    type Error = Infallible;
+
+    fn walk(
+        &mut self,
+        account: AccountId,
+        priority: Priority,
+        after: (Timestamp, Key),
+        show: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), Infallible> {
+        let start = (account, priority, after.0, after.1, HostId(i64::MAX));
+        let end = (account, priority, Timestamp(i64::MAX), Key(i64::MAX), HostId(i64::MAX));
+        for (_, _, due, key, host) in self.0.range(start..=end) {
+            let entry = Entry { due: *due, key: *key, host: *host };
+            if (entry.due, entry.key) > after && show(entry).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Inner {
     /// Applies `event` and then `edit`, which changes what no rule looks at; `None` when the event
@@ -34,14 +65,28 @@ impl Inner {
     /// Changes a job without asking the rules; `None` when there is no such job.
     pub(super) fn edit(&mut self, key: Key, change: impl FnOnce(&mut Job)) -> Option<()> {
         let job = &mut self.jobs.get_mut(&key)?.job;
-        if let Some(at) = due(job) {
-            self.ready.remove(&(job.account, at, key));
+        if let Some(entry) = ready(job) {
+            self.ready.remove(&entry);
         }
         change(job);
-        if let Some(at) = due(job) {
-            self.ready.insert((job.account, at, key));
-        }
+        let job = job.clone();
+        self.enter_line(&job);
         Some(())
+    }
+
+    /// Makes a job findable by claims, if it is one for them.
+    pub(super) fn enter_line(&mut self, job: &Job) {
+        if let Some(entry) = ready(job) {
+            let (account, priority, due, key, _) = entry;
+            self.passed.entered(account, priority, due, key);
+            self.ready.insert(entry);
+        }
+    }
+
+    /// When the job that has been ready longest became so, among accounts that are not paused.
+    pub(super) fn oldest_to_start(&self) -> Option<Timestamp> {
+        let goes_on = |account| self.accounts.get(account).is_some_and(|found| !found.paused);
+        self.ready.iter().filter(|entry| goes_on(&entry.0)).map(|entry| entry.2).min()
     }
 
     pub(super) fn job_of(&self, account: AccountId, key: Key) -> Option<&Job> {
@@ -58,61 +103,60 @@ impl Inner {
         self.jobs.values().map(|record| &record.job).find(holds).map(|job| job.key)
     }
 
-    /// The first round asks every account that has something to do, from the one after the last
-    /// served; later rounds only those that were served. Nobody else can have become ready.
     pub(super) fn claim(&mut self, request: ClaimRequest) -> Vec<Claim> {
+        let ClaimRequest { slots, spare, shares, hosts, now, .. } = request;
+        let until = now + request.lease;
+        let contenders = self.contenders();
+        let (mut turns, mut passed) = (take(&mut self.turns), take(&mut self.passed));
+        let mut contest = turns.contest(contenders, slots, slots + spare, shares);
+        let mut search = Search::new(&mut passed, hosts, now);
         let mut claims = Vec::new();
+        while let Some(account) = contest.whose_turn() {
+            let Ok(found) = search.next(&mut Line(&self.ready), account);
+            match found.and_then(|key| self.claim_one(key, now, until)) {
+                Some(claim) => {
+                    claims.push(claim);
+                    contest.served(account);
+                }
+                None => contest.out(account),
+            }
+        }
+        (self.turns, self.passed) = (turns, passed);
+        claims
+    }
+
+    /// The accounts that have something to start and are not paused.
+    fn contenders(&self) -> Vec<Contender> {
         let mut running: BTreeMap<AccountId, usize> = BTreeMap::new();
         for job in self.jobs.values().map(|record| &record.job) {
             if job.progress.state.kind() == StateKind::Running {
                 *running.entry(job.account).or_default() += 1;
             }
         }
-        let mut round = self.accounts_in_turn();
-        while !round.is_empty() {
-            let mut served = Vec::new();
-            for account in round {
-                if claims.len() >= request.slots {
-                    return claims;
-                }
-                let running = running.entry(account).or_default();
-                if request.per_account != 0 && *running >= request.per_account {
-                    continue;
-                }
-                if let Some(claim) = self.claim_one(account, &request) {
-                    claims.push(claim);
-                    *running += 1;
-                    served.push(account);
-                    self.turn = Some(account);
-                }
-            }
-            round = served;
-        }
-        claims
-    }
-
-    fn accounts_in_turn(&self) -> Vec<AccountId> {
         let mut accounts: Vec<AccountId> = self.ready.iter().map(|entry| entry.0).collect();
         accounts.dedup();
-        let next = accounts.partition_point(|account| Some(*account) <= self.turn);
-        accounts.rotate_left(next);
-        accounts
+        let accounts = accounts.iter().filter_map(|account| self.accounts.get(account));
+        let going = accounts.filter(|account| !account.paused);
+        going
+            .map(|account| Contender {
+                account: account.id,
+                weight: account.weight,
+                running: running.get(&account.id).copied().unwrap_or(0),
+            })
+            .collect()
     }
 
-    fn claim_one(&mut self, account: AccountId, request: &ClaimRequest) -> Option<Claim> {
-        let start = (account, Timestamp(i64::MIN), Key(i64::MIN));
-        let end = (account, request.now, Key(i64::MAX));
-        let (_, _, key) = *self.ready.range(start..=end).next()?;
-        let record = self.jobs.get_mut(&key)?;
-        record.token = Token(record.token.0 + 1);
-        let token = record.token;
-        let until = request.now + request.lease;
-        self.change(key, &Event::Claim { now: request.now, token, until }, |job| {
+    fn claim_one(&mut self, key: Key, now: Timestamp, until: Timestamp) -> Option<Claim> {
+        let token = Token(self.jobs.get(&key)?.token.0 + 1);
+        let event = Event::Claim { now, token, until };
+        self.change(key, &event, |job| {
             job.phase = Phase::Processing;
             job.bytes = 0;
-            job.claimed = Some(request.now);
+            job.claimed = Some(now);
         })?;
-        Some(Claim::new(self.jobs.get(&key)?.job.clone(), token))
+        let record = self.jobs.get_mut(&key)?;
+        record.token = token;
+        Some(Claim::new(record.job.clone(), token))
     }
 
     pub(super) fn finish(&mut self, claim: &Claim, outcome: Outcome, now: Timestamp) -> Finish {

@@ -16,20 +16,23 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use self::desk::Sums;
+use super::line::{Entry, Passed};
 use super::nonces::{self, Nonces};
 use super::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, ConsoleSession, Counted, Finish, JobPage,
     MediaLookup, MediaRef, Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement, Retention,
     Session, Stats, Store, StoreError, StoreResult, Submission, Submitted,
 };
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus, Weight};
 use crate::domain::attempt::{Attempt, Ending};
 use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Job, State, StateKind, Token};
 use crate::domain::media::{Media, MediaFacts, StoredObject};
-use crate::domain::source_url::SourceUrl;
+use crate::domain::priority::Priority;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Turns;
 
 /// See the module.
 #[derive(Default)]
@@ -53,17 +56,20 @@ struct Inner {
     calls: BTreeMap<(AccountId, i64), u32>,
     last_key: Key0,
     jobs: BTreeMap<Key, Record>,
-    /// Pending and waiting jobs, by account and due time.
-    ready: BTreeSet<(AccountId, Timestamp, Key)>,
+    /// Pending and waiting jobs, by account, priority and due time.
+    ready: BTreeSet<Ready>,
     media: BTreeMap<Key, Media>,
-    /// The account whose job was handed out last.
-    turn: Option<AccountId>,
+    turns: Turns,
+    passed: Passed,
     /// The attempts that are over, oldest first.
     attempts: BTreeMap<Key, Vec<Attempt>>,
     /// By minute, account and what is counted.
     tallies: BTreeMap<(Timestamp, AccountId, Counted), Sums>,
     console_sessions: BTreeMap<[u8; 32], ConsoleSession>,
 }
+
+/// Where a job stands in its account's line.
+type Ready = (AccountId, Priority, Timestamp, Key, HostId);
 
 /// The key given out last; before the first one, zero.
 struct Key0(Key);
@@ -130,8 +136,15 @@ impl Store for MemoryStore {
                 return Ok(None);
             }
             let id = AccountId(inner.accounts.keys().next_back().map_or(1, |last| last.0 + 1));
-            let account =
-                Account { id, name: name.to_owned(), enabled: true, operator, created: now };
+            let account = Account {
+                id,
+                name: name.to_owned(),
+                enabled: true,
+                operator,
+                weight: Weight::default(),
+                paused: false,
+                created: now,
+            };
             inner.accounts.insert(id, account.clone());
             Ok(Some(account))
         })
@@ -141,10 +154,17 @@ impl Store for MemoryStore {
         self.with(|inner| Ok(inner.accounts.values().cloned().collect()))
     }
 
-    async fn account_set_enabled(&self, name: &str, enabled: bool) -> StoreResult<bool> {
+    async fn account_change(
+        &self,
+        name: &str,
+        change: AccountChange,
+    ) -> StoreResult<Option<Account>> {
         self.with(|inner| {
             let found = inner.accounts.values_mut().find(|account| account.name == name);
-            Ok(found.map(|account| account.enabled = enabled).is_some())
+            Ok(found.map(|account| {
+                *account = change.of(account.clone());
+                account.clone()
+            }))
         })
     }
 
@@ -229,8 +249,13 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish> {
-        let event = Event::HandBack { token: claim.token(), now };
+    async fn job_hand_back(
+        &self,
+        claim: Claim,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        let event = Event::HandBack { token: claim.token(), due };
         self.with(|inner| {
             let ended = inner.end(claim.job().key, &event, Ending::HandedBack, now, |_| {});
             Ok(finish(ended.map(drop)))
@@ -398,7 +423,7 @@ impl Store for MemoryStore {
                 running: count(StateKind::Running),
                 waiting: count(StateKind::Waiting),
                 awaiting: count(StateKind::AwaitingUrl),
-                oldest_ready: inner.ready.iter().map(|(_, due, _)| *due).min(),
+                oldest_ready: inner.oldest_to_start(),
             })
         })
     }
@@ -428,6 +453,12 @@ fn due(job: &Job) -> Option<Timestamp> {
         | State::Canceled
         | State::AwaitingUrl { .. } => None,
     }
+}
+
+/// Where a job stands in its account's line; `None` when it is not in it.
+fn ready(job: &Job) -> Option<Ready> {
+    let host = HostId::of(&job.url.host());
+    due(job).map(|due| (job.account, job.request.priority, due, job.key, host))
 }
 
 /// The session's record, when its first use is still in the window.

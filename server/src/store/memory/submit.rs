@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::desk::Sums;
-use super::{Inner, Key0, Record, Used, due, in_force};
+use super::{Inner, Key0, Record, Used, in_force};
 use crate::domain::account::AccountId;
 use crate::domain::job::{Job, Phase, Progress, StateKind, Token};
 use crate::store::{Counted, NewJob, StoreError, StoreResult, Submission, Submitted, day};
@@ -36,9 +36,7 @@ impl Inner {
                 bytes: 0,
                 finished: None,
             };
-            if let Some(at) = due(&job) {
-                self.ready.insert((account, at, key));
-            }
+            self.enter_line(&job);
             self.jobs.insert(key, Record { job, token: Token(0) });
             keys.push(key);
         }

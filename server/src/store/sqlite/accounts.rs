@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::failure::Failure;
 use super::writer::Write;
 use super::{row, sql};
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus, Weight};
 use crate::domain::time::Timestamp;
 
 pub(super) fn create(
@@ -21,17 +21,23 @@ pub(super) fn create(
         name: name.to_owned(),
         enabled: true,
         operator,
+        weight: Weight::default(),
+        paused: false,
         created: now,
     }))
 }
 
-pub(super) fn set_enabled(
+pub(super) fn change(
     write: &mut Write<'_>,
     name: &str,
-    enabled: bool,
-) -> Result<bool, Failure> {
-    let mut statement = write.db.prepare_cached(sql::ACCOUNT_SET_ENABLED)?;
-    Ok(statement.execute(params![name, enabled])? > 0)
+    change: AccountChange,
+) -> Result<Option<Account>, Failure> {
+    let AccountChange { enabled, weight, paused } = change;
+    let weight = weight.map(Weight::get);
+    let mut statement = write.db.prepare_cached(sql::ACCOUNT_CHANGE)?;
+    statement.execute(params![name, enabled, weight, paused])?;
+    let mut statement = write.db.prepare_cached(sql::ACCOUNT_FIND)?;
+    statement.query_and_then([name], |found| row::account(found, 0))?.next().transpose()
 }
 
 pub(super) fn list(db: &Connection) -> Result<Vec<Account>, Failure> {

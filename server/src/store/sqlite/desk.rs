@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Failure;
 use super::writer::Write;
@@ -11,10 +11,11 @@ use super::{SqliteStore, row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::attempt::Attempt;
 use crate::domain::id::Key;
+use crate::domain::priority::Priority;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AccountQueue, ConsoleSession, Desk, QUEUES_LIMIT, SESSIONS_KEPT, StoreResult, TALLIES_LIMIT,
-    Tally,
+    AccountQueue, ConsoleSession, Desk, PLACES_LIMIT, QUEUES_LIMIT, QueuePlace, SESSIONS_KEPT,
+    StoreResult, TALLIES_LIMIT, Tally, line,
 };
 
 #[async_trait]
@@ -26,6 +27,15 @@ impl Desk for SqliteStore {
 
     async fn queues(&self) -> StoreResult<Vec<AccountQueue>> {
         self.readers.read(|db| queues(db)).await
+    }
+
+    async fn queue_places(
+        &self,
+        keys: &[Key],
+        now: Timestamp,
+    ) -> StoreResult<Vec<(Key, QueuePlace)>> {
+        let keys = keys.to_vec();
+        self.readers.read(move |db| places(db, &keys, now)).await
     }
 
     async fn tallies(
@@ -81,6 +91,45 @@ fn attempts(db: &Connection, keys: &[Key]) -> Result<Vec<(Key, Vec<Attempt>)>, F
 fn queues(db: &Connection) -> Result<Vec<AccountQueue>, Failure> {
     let mut statement = db.prepare_cached(sql::QUEUES)?;
     statement.query_and_then([row::count(QUEUES_LIMIT)], row::queue)?.collect()
+}
+
+fn places(
+    db: &Connection,
+    keys: &[Key],
+    now: Timestamp,
+) -> Result<Vec<(Key, QueuePlace)>, Failure> {
+    let mut statement = db.prepare_cached(sql::PENDING_JOB)?;
+    let mut out = Vec::new();
+    for key in keys {
+        let found = statement.query_row([key.0], |row| {
+            Ok((AccountId(row.get(0)?), Timestamp(row.get(1)?), row.get::<_, i64>(2)?))
+        });
+        if let Some((account, due, priority)) = found.optional()? {
+            let priority = row::priority(priority)?;
+            out.push((*key, place(db, account, priority, (due, *key), now)?));
+        }
+    }
+    Ok(out)
+}
+
+/// Counts lane by lane, and no further than the limit.
+fn place(
+    db: &Connection,
+    account: AccountId,
+    priority: Priority,
+    stands: (Timestamp, Key),
+    now: Timestamp,
+) -> Result<QueuePlace, Failure> {
+    let mut statement = db.prepare_cached(sql::AHEAD)?;
+    let most = row::count(PLACES_LIMIT) + 1;
+    let mut ahead = 0;
+    for of in Priority::ALL {
+        let (due, key) = line::before(stands, priority, of, now);
+        let values = params![account.0, of as i64, due.0, key.0, most - ahead];
+        ahead += statement.query_row(values, |row| row.get::<_, i64>(0))?;
+    }
+    let ahead = u64::try_from(ahead).unwrap_or(0);
+    Ok(QueuePlace { ahead: ahead.min(PLACES_LIMIT), is_exact: ahead <= PLACES_LIMIT })
 }
 
 fn tallies(

@@ -12,100 +12,12 @@ use crate::domain::fault::{JobFault, LAPSED};
 use crate::domain::id::Key;
 use crate::domain::job::{Job, JobRequest};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
-use crate::domain::source_url::SourceUrl;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Counted, Finish, Outcome, Replaced,
-    Replacement, Retention, TALLIES_KEPT, day, nonces,
+    Beat, CancelBy, CancelVerdict, Claim, Counted, Finish, Outcome, Replaced, Replacement,
+    Retention, TALLIES_KEPT, day, nonces,
 };
-
-/// An account in the rounds of a claim.
-struct Seat {
-    account: i64,
-    /// How many more of its jobs may run.
-    room: usize,
-}
-
-/// Hands out jobs in rounds, one job for each account. The first round asks every account that
-/// has something to do, from the one after the last served: a loose scan of the index of ready
-/// jobs, one seek for each account, whatever the number of jobs. Later rounds ask only those that
-/// were served; nobody else can have become ready.
-pub(super) fn claim(write: &mut Write<'_>, request: &ClaimRequest) -> Result<Vec<Claim>, Failure> {
-    let mut claims = Vec::new();
-    let mut served = first_round(write, request, &mut claims)?;
-    while !served.is_empty() {
-        let mut again = Vec::with_capacity(served.len());
-        for seat in served {
-            if claims.len() >= request.slots {
-                return Ok(claims);
-            }
-            again.extend(serve(write, request, seat, &mut claims)?);
-        }
-        served = again;
-    }
-    Ok(claims)
-}
-
-fn first_round(
-    write: &mut Write<'_>,
-    request: &ClaimRequest,
-    claims: &mut Vec<Claim>,
-) -> Result<Vec<Seat>, Failure> {
-    let start = *write.turn;
-    let mut served = Vec::new();
-    let mut next = write.db.prepare_cached(sql::NEXT_ACCOUNT)?;
-    let mut running = write.db.prepare_cached(sql::RUNNING)?;
-    let (mut at, mut wrapped) = (start, false);
-    while claims.len() < request.slots {
-        let found: Option<i64> = next.query_row([at], |row| row.get(0)).optional()?;
-        match found {
-            // Once round: the one after whom it began is the last.
-            Some(account) if wrapped && account > start => break,
-            Some(account) => at = account,
-            None if wrapped => break,
-            None => {
-                (at, wrapped) = (i64::MIN, true);
-                continue;
-            }
-        }
-        let room = if request.per_account == 0 {
-            usize::MAX
-        } else {
-            let running: Option<i64> = running.query_row([at], |row| row.get(0)).optional()?;
-            let running = usize::try_from(running.unwrap_or(0)).unwrap_or(usize::MAX);
-            request.per_account.saturating_sub(running)
-        };
-        served.extend(serve(write, request, Seat { account: at, room }, claims)?);
-    }
-    Ok(served)
-}
-
-/// Claims one job of the account; returns its seat for the next round when there was one.
-fn serve(
-    write: &mut Write<'_>,
-    request: &ClaimRequest,
-    seat: Seat,
-    claims: &mut Vec<Claim>,
-) -> Result<Option<Seat>, Failure> {
-    if seat.room == 0 {
-        return Ok(None);
-    }
-    let now = request.now.0;
-    let mut ready = write.db.prepare_cached(sql::NEXT_READY)?;
-    let key: Option<i64> = ready.query_row([seat.account, now], |row| row.get(0)).optional()?;
-    let Some(key) = key else { return Ok(None) };
-    let until = request.now + request.lease;
-    let mut claim = write.db.prepare_cached(sql::CLAIM)?;
-    let mut rows = claim.query([key, until.0, now])?;
-    let row = rows.next()?.ok_or_else(|| row::corrupt("a ready job that cannot be claimed"))?;
-    let job = row::job(row)?;
-    let crate::domain::job::State::Running { token, .. } = job.progress.state else {
-        return Err(row::corrupt("a claimed job that is not running"));
-    };
-    claims.push(Claim::new(job, token));
-    *write.turn = seat.account;
-    Ok(Some(Seat { room: seat.room - 1, ..seat }))
-}
 
 pub(super) fn beat(
     write: &mut Write<'_>,
@@ -153,10 +65,18 @@ fn end_attempt(
 pub(super) fn hand_back(
     write: &mut Write<'_>,
     claim: &Claim,
+    due: Timestamp,
     now: Timestamp,
 ) -> Result<Finish, Failure> {
     end_attempt(write.db, claim, Ending::HandedBack, None, None, now)?;
-    fenced(write.db, sql::HAND_BACK, [claim.job().key.0, claim.token().0, now.0])
+    enter_line(write, claim, due);
+    fenced(write.db, sql::HAND_BACK, [claim.job().key.0, claim.token().0, due.0])
+}
+
+/// A claimed job stands in line again.
+fn enter_line(write: &mut Write<'_>, claim: &Claim, due: Timestamp) {
+    let Job { key, account, request, .. } = claim.job();
+    write.line.passed.entered(*account, request.priority, due, *key);
 }
 
 pub(super) fn retry_later(
@@ -171,6 +91,7 @@ pub(super) fn retry_later(
         let what = Counted::PutOff(fault.class.code().to_owned());
         write.counts.add(now, claim.job().account, what, 1, bytes);
     }
+    enter_line(write, claim, due);
     fenced(write.db, sql::RETRY_LATER, [claim.job().key.0, claim.token().0, due.0])
 }
 
@@ -208,10 +129,12 @@ pub(super) fn replace_url(
     let request: JobRequest = serde_json::from_str(&request)
         .map_err(|_| row::corrupt(format_args!("job {} has no readable request", key.0)))?;
     let request = JobRequest { sealed_headers: sealed_headers.clone(), ..request };
+    write.line.passed.entered(*account, request.priority, now, *key);
     let request = serde_json::to_string(&request).map_err(row::corrupt)?;
     let (hash, text) = (url.hash64(), url.expose());
+    let host = HostId::of(&url.host()).0;
     let mut statement = write.db.prepare_cached(sql::REPLACE_URL)?;
-    let changed = statement.execute(params![key.0, account.0, now.0, text, hash, request])?;
+    let changed = statement.execute(params![key.0, account.0, now.0, text, hash, request, host])?;
     match changed {
         0 if renewals > 0 && before == text => Ok(Replaced::Repeated),
         0 => Ok(Replaced::NotAwaiting(row::state_kind(state)?)),
@@ -319,6 +242,7 @@ pub(super) fn expire(
     let ended_by = if everything { i64::MAX } else { now.0 };
     let values = [now.0, ended_by, row::count(limit)];
     write.db.prepare_cached(sql::ATTEMPTS_EXPIRE)?.execute(values)?;
+    write.line.passed.clear();
     Ok(write.db.prepare_cached(sql::EXPIRE)?.execute(values)?)
 }
 

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod backup;
+mod claims;
 mod connect;
 mod counts;
 mod desk;
@@ -43,7 +44,7 @@ use super::{
     Nonce, NonceUse, Outcome, PageRequest, Replaced, Replacement, Retention, Stats, Store,
     StoreError, StoreResult, Submission, Submitted,
 };
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountChange, AccountId, KeyStatus};
 use crate::domain::fault::JobFault;
 use crate::domain::id::Key;
 use crate::domain::job::{Job, StateKind, Token};
@@ -121,9 +122,13 @@ impl Store for SqliteStore {
         self.readers.read(|db| accounts::list(db)).await
     }
 
-    async fn account_set_enabled(&self, name: &str, enabled: bool) -> StoreResult<bool> {
+    async fn account_change(
+        &self,
+        name: &str,
+        change: AccountChange,
+    ) -> StoreResult<Option<Account>> {
         let name = name.to_owned();
-        self.writer.call(move |write| accounts::set_enabled(write, &name, enabled)).await
+        self.writer.call(move |write| accounts::change(write, &name, change)).await
     }
 
     async fn key_create(&self, key: AccessKey) -> StoreResult<bool> {
@@ -179,7 +184,7 @@ impl Store for SqliteStore {
 
     async fn job_claim(&self, request: ClaimRequest) -> StoreResult<Vec<Claim>> {
         // Jobs handed to nobody would lie idle until their leases end.
-        self.writer.call_if_wanted(move |write| jobs::claim(write, &request)).await
+        self.writer.call_if_wanted(move |write| claims::claim(write, &request)).await
     }
 
     async fn job_beat(&self, beats: &[Beat], until: Timestamp) -> StoreResult<Vec<Beat>> {
@@ -187,8 +192,13 @@ impl Store for SqliteStore {
         self.writer.call(move |write| jobs::beat(write, &beats, until)).await
     }
 
-    async fn job_hand_back(&self, claim: Claim, now: Timestamp) -> StoreResult<Finish> {
-        self.writer.call(move |write| jobs::hand_back(write, &claim, now)).await
+    async fn job_hand_back(
+        &self,
+        claim: Claim,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Finish> {
+        self.writer.call(move |write| jobs::hand_back(write, &claim, due, now)).await
     }
 
     async fn job_retry_later(

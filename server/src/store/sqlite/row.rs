@@ -3,12 +3,13 @@
 use rusqlite::Row;
 
 use super::failure::Failure;
-use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, Account, AccountId, KeyStatus, Weight};
 use crate::domain::attempt::{Attempt, Ending};
 use crate::domain::fault::{FaultClass, JobFault};
 use crate::domain::id::Key;
 use crate::domain::job::{Job, Phase, Progress, State, StateKind, Token};
 use crate::domain::media::{MediaFacts, MediaType, StoredObject};
+use crate::domain::priority::Priority;
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::store::{AccountQueue, ConsoleSession, Counted, Tally};
@@ -100,7 +101,20 @@ pub(super) fn account(row: &Row<'_>, first: usize) -> Result<Account, Failure> {
         enabled: row.get(first + 2)?,
         operator: row.get(first + 3)?,
         created: Timestamp(row.get(first + 4)?),
+        weight: weight(row, first + 5)?,
+        paused: row.get(first + 6)?,
     })
+}
+
+pub(super) fn priority(stored: i64) -> Result<Priority, Failure> {
+    let known = usize::try_from(stored).ok().and_then(|at| Priority::ALL.get(at).copied());
+    known.ok_or_else(|| corrupt(format_args!("{stored} is no priority")))
+}
+
+pub(super) fn weight(row: &Row<'_>, at: usize) -> Result<Weight, Failure> {
+    let stored: i64 = row.get(at)?;
+    let weight = u8::try_from(stored).ok().and_then(Weight::new);
+    weight.ok_or_else(|| corrupt(format_args!("{stored} is no weight")))
 }
 
 pub(super) fn access_key(row: &Row<'_>) -> Result<AccessKey, Failure> {

@@ -10,11 +10,44 @@ macro_rules! job_columns {
     };
 }
 
+/// The columns that [`super::row::account`] reads, from its first index on.
+macro_rules! account_columns {
+    () => {
+        "a.id, a.name, a.enabled, a.operator, a.created, a.weight, a.paused"
+    };
+}
+
 /// The columns that [`super::row::facts_and_object`] reads, from its first index on.
 macro_rules! object_columns {
     () => {
         "media_type, format, content_type, duration, width, height, bitrate, fps, codec, \
          object_key, size, sha256, crc64, location, md5"
+    };
+}
+
+macro_rules! lane_head {
+    ($priority:literal) => {
+        concat!(
+            "(SELECT MIN(due) FROM job INDEXED BY job_ready WHERE job.account = queue.account \
+             AND priority = ",
+            $priority,
+            " AND due IS NOT NULL)"
+        )
+    };
+}
+
+/// The least due time in an account's lanes, one seek for each.
+macro_rules! lane_heads {
+    () => {
+        concat!(
+            "(SELECT MIN(due) FROM (SELECT ",
+            lane_head!("0"),
+            " AS due UNION ALL SELECT ",
+            lane_head!("1"),
+            " UNION ALL SELECT ",
+            lane_head!("2"),
+            "))"
+        )
     };
 }
 
@@ -53,17 +86,21 @@ statements! {
     // Accounts and keys.
     ACCOUNT_CREATE = "INSERT INTO account (name, enabled, created, operator) VALUES (?1, 1, ?2, ?3) \
         ON CONFLICT (name) DO NOTHING RETURNING id";
-    ACCOUNT_LIST = "SELECT id, name, enabled, operator, created FROM account ORDER BY id";
-    ACCOUNT_SET_ENABLED = "UPDATE account SET enabled = ?2 WHERE name = ?1";
+    ACCOUNT_LIST = concat!("SELECT ", account_columns!(), " FROM account AS a ORDER BY a.id");
+    ACCOUNT_CHANGE = "UPDATE account SET enabled = COALESCE(?2, enabled), \
+        weight = COALESCE(?3, weight), paused = COALESCE(?4, paused) WHERE name = ?1";
+    ACCOUNT_FIND = concat!("SELECT ", account_columns!(), " FROM account AS a WHERE a.name = ?1");
     KEY_CREATE = "INSERT INTO access_key (id, account, sealed_secret, enabled, created) \
         SELECT ?1, id, ?3, ?4, ?5 FROM account WHERE id = ?2 ON CONFLICT (id) DO NOTHING";
     KEY_LIST = "SELECT id, account, sealed_secret, enabled, created FROM access_key \
         WHERE ?1 IS NULL OR account = ?1 ORDER BY seq";
     KEY_SET_ENABLED = "UPDATE access_key SET enabled = ?2 WHERE id = ?1";
     KEY_DELETE = "DELETE FROM access_key WHERE id = ?1";
-    KEY_FIND = "SELECT k.id, k.account, k.sealed_secret, k.enabled, k.created, \
-        a.id, a.name, a.enabled, a.operator, a.created \
-        FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = ?1";
+    KEY_FIND = concat!(
+        "SELECT k.id, k.account, k.sealed_secret, k.enabled, k.created, ",
+        account_columns!(),
+        " FROM access_key AS k JOIN account AS a ON a.id = k.account WHERE k.id = ?1"
+    );
 
     // Nonces.
     OBJECTS_ALL = "SELECT location, object_key, size FROM media";
@@ -79,19 +116,20 @@ statements! {
         WHERE account = ?1 AND reference_id = ?2 AND state NOT IN (4, 5)";
     LAST_KEY = "SELECT MAX(key) FROM job";
     JOB_INSERT = "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, \
-        bytes, created, deadline, url_hash, reference_id, url, request) \
-        VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 0, ?3, ?4, ?5, ?6, ?7, ?8)";
+        bytes, created, deadline, url_hash, reference_id, url, request, priority, host) \
+        VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     QUOTA_COUNT = "INSERT INTO quota (day, account, calls) VALUES (?1, ?2, 1) \
         ON CONFLICT (day, account) DO UPDATE SET calls = calls + 1";
     SESSION_PUT = "INSERT OR REPLACE INTO session (account, id, fingerprint, keys, expires) \
         VALUES (?1, ?2, ?3, ?4, ?5)";
 
-    // The claim: a loose scan of accounts, then one seek for each.
-    NEXT_ACCOUNT = "SELECT account FROM job INDEXED BY job_ready \
-        WHERE due IS NOT NULL AND account > ?1 ORDER BY account LIMIT 1";
-    RUNNING = "SELECT running FROM queue WHERE account = ?1";
-    NEXT_READY = "SELECT key FROM job INDEXED BY job_ready \
-        WHERE account = ?1 AND due <= ?2 ORDER BY due, key LIMIT 1";
+    // The claim: who has something queued, then the heads of their lanes.
+    CONTENDERS = "SELECT q.account, a.weight, q.running FROM queue AS q \
+        JOIN account AS a ON a.id = q.account WHERE q.pending + q.waiting > 0 AND NOT a.paused";
+    /// Read up to the first job that can go. A bound on the due time would not end it any sooner.
+    LANE = "SELECT due, key, host FROM job INDEXED BY job_ready \
+        WHERE account = ?1 AND priority = ?2 AND due IS NOT NULL AND (due, key) > (?3, ?4) \
+        ORDER BY due, key";
     CLAIM = concat!(
         "UPDATE job SET state = 1, attempt = attempt + 1, token = token + 1, due = NULL, \
          lease_until = ?2, phase = 0, bytes = 0, claimed = ?3 \
@@ -137,7 +175,7 @@ statements! {
         halt_message = ?5 WHERE key = ?1 AND token = ?2 AND state = 1";
     URL_OF = "SELECT state, renewals, url, request FROM job WHERE key = ?1 AND account = ?2";
     REPLACE_URL = "UPDATE job SET state = 2, due = ?3, attempt = 0, renewals = renewals + 1, \
-        url = ?4, url_hash = ?5, request = ?6, halt_code = NULL, halt_message = NULL \
+        url = ?4, url_hash = ?5, request = ?6, host = ?7, halt_code = NULL, halt_message = NULL \
         WHERE key = ?1 AND account = ?2 AND state = 6 AND deadline > ?3";
     LAPSE = "UPDATE job SET state = 4, finished = ?1, fault_code = halt_code, \
         fault_message = halt_message || ?3, halt_code = NULL, halt_message = NULL \
@@ -180,18 +218,24 @@ statements! {
     MEDIA_OBJECT = concat!("SELECT ", object_columns!(), " FROM media WHERE key = ?1");
     QUEUE_TOTALS = "SELECT COALESCE(SUM(pending), 0), COALESCE(SUM(running), 0), \
         COALESCE(SUM(waiting), 0), COALESCE(SUM(awaiting), 0) FROM queue";
-    OLDEST_READY = "SELECT MIN(at) FROM (SELECT (SELECT MIN(due) FROM job INDEXED BY job_ready \
-        WHERE job.account = queue.account AND due IS NOT NULL) AS at \
-        FROM queue WHERE pending + waiting > 0)";
+    /// Of accounts that are not paused: the heads of their lanes.
+    OLDEST_READY = concat!(
+        "SELECT MIN(at) FROM (SELECT ", lane_heads!(), " AS at \
+        FROM queue JOIN account AS a ON a.id = queue.account \
+        WHERE pending + waiting > 0 AND NOT a.paused)"
+    );
 
     // The desk.
     ATTEMPTS = "SELECT token, number, started, ended, ending, bytes, fault_code, fault_message \
         FROM attempt WHERE job = ?1 ORDER BY token";
-    QUEUES = "SELECT account, pending, running, waiting, \
-        (SELECT MIN(due) FROM job INDEXED BY job_ready \
-        WHERE job.account = queue.account AND due IS NOT NULL), awaiting \
+    QUEUES = concat!(
+        "SELECT account, pending, running, waiting, ", lane_heads!(), ", awaiting \
         FROM queue WHERE pending + running + waiting + awaiting > 0 \
-        ORDER BY pending + running + waiting + awaiting DESC, account LIMIT ?1";
+        ORDER BY pending + running + waiting + awaiting DESC, account LIMIT ?1"
+    );
+    PENDING_JOB = "SELECT account, due, priority FROM job WHERE key = ?1 AND state = 0";
+    AHEAD = "SELECT COUNT(*) FROM (SELECT 1 FROM job INDEXED BY job_ready \
+        WHERE account = ?1 AND priority = ?2 AND due IS NOT NULL AND (due, key) < (?3, ?4) LIMIT ?5)";
     TALLY_ADD = "INSERT INTO tally (minute, account, what, code, jobs, bytes, millis) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (minute, account, what, code) DO UPDATE \
         SET jobs = jobs + excluded.jobs, bytes = bytes + excluded.bytes, \

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::writer::Write;
 use super::{row, sql};
 use crate::domain::id::Key;
+use crate::domain::source_url::HostId;
 use crate::store::{Counted, NewJob, Session, Submission, Submitted, day};
 
 pub(super) fn submit(write: &mut Write<'_>, submission: &Submission) -> Result<Submitted, Failure> {
@@ -22,6 +23,7 @@ pub(super) fn submit(write: &mut Write<'_>, submission: &Submission) -> Result<S
     for job in jobs {
         key = key.next(*now);
         insert(db, submission, job, key)?;
+        write.line.passed.entered(*account, job.request.priority, *now, key);
         keys.push(key);
     }
     if !keys.is_empty() {
@@ -55,6 +57,8 @@ fn insert(db: &Connection, submission: &Submission, job: &NewJob, key: Key) -> R
         request.reference_id,
         url.expose(),
         text,
+        request.priority as i64,
+        HostId::of(&url.host()).0,
     ])?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::panic::AssertUnwindSafe;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::claims::Line;
 use super::connect::Place;
 use super::counts::Counts;
 use super::failure::Failure;
@@ -25,9 +26,8 @@ const BATCH: usize = 512;
 /// What a command works with.
 pub(super) struct Write<'a> {
     pub(super) db: &'a Connection,
-    /// The account whose job was handed out last; 0 before the first. Of no consequence when the
-    /// transaction fails, so it is not part of it.
-    pub(super) turn: &'a mut i64,
+    /// What claims remember.
+    pub(super) line: &'a mut Line,
     /// What this transaction adds to the tallies.
     pub(super) counts: Counts,
 }
@@ -115,7 +115,7 @@ impl Writer {
     pub(super) fn start(place: Place, readers: Readers) -> StoreResult<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let connection = place.writer().map_err(|failure| failure.to_store_error())?;
-        let thread = Thread { place, readers, connection: Some(connection), turn: 0 };
+        let thread = Thread { place, readers, connection: Some(connection), line: Line::default() };
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.serve(queue))
@@ -185,7 +185,7 @@ struct Thread {
     readers: Readers,
     /// `None` after a failure that spoils it, until it is opened anew.
     connection: Option<Connection>,
-    turn: i64,
+    line: Line,
 }
 
 impl Thread {
@@ -258,12 +258,16 @@ impl Thread {
             None => self.connection.insert(self.place.writer()?),
         };
         execute(db, sql::BEGIN_WRITE)?;
-        let mut write = Write { db, turn: &mut self.turn, counts: Counts::default() };
+        let mut write = Write { db, line: &mut self.line, counts: Counts::default() };
         let ended = run_all(&mut write, batch)
             .and_then(|()| write.counts.write(db))
             .and_then(|()| execute(db, sql::COMMIT));
-        if ended.is_err() && !db.is_autocommit() {
-            execute(db, sql::ROLLBACK)?;
+        if ended.is_err() {
+            // What was claimed stands in line again, before what was passed over.
+            self.line.passed.clear();
+            if !db.is_autocommit() {
+                execute(db, sql::ROLLBACK)?;
+            }
         }
         ended
     }
@@ -290,6 +294,7 @@ fn run_all(write: &mut Write<'_>, batch: &mut [Box<dyn Command>]) -> Result<(), 
             }
             execute(db, sql::UNDO)?;
             write.counts.undo();
+            write.line.passed.clear();
         }
         write.counts.keep();
         execute(db, sql::KEEP)?;

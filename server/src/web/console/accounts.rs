@@ -19,6 +19,8 @@ struct Row {
     name: String,
     enabled: bool,
     operator: bool,
+    weight: u64,
+    paused: bool,
     created: Moment,
     jobs: String,
     keys: String,
@@ -35,6 +37,8 @@ pub(super) async fn show(visit: &Visit) -> Answered {
         is_this: account.name == visit.caller.name,
         enabled: account.enabled,
         operator: account.operator,
+        weight: account.weight,
+        paused: account.paused,
         created: Moment::new(account.creation_time, visit.now),
         name: account.name,
     };
@@ -50,7 +54,21 @@ pub(super) async fn create(visit: &Visit, form: &Fields) -> Answered {
 }
 
 pub(super) async fn set_status(visit: &Visit, form: &Fields) -> Answered {
-    let params = vec![("AccountName", form.text("name")), ("Enabled", form.text("enabled"))];
+    change(visit, form, ("Enabled", "enabled")).await
+}
+
+pub(super) async fn set_weight(visit: &Visit, form: &Fields) -> Answered {
+    change(visit, form, ("Weight", "weight")).await
+}
+
+pub(super) async fn set_paused(visit: &Visit, form: &Fields) -> Answered {
+    change(visit, form, ("Paused", "paused")).await
+}
+
+/// Changes one thing: a parameter, from the field of that name.
+async fn change(visit: &Visit, form: &Fields, what: (&'static str, &str)) -> Answered {
+    let (parameter, field) = what;
+    let params = vec![("AccountName", form.text("name")), (parameter, form.text(field))];
     visit.call("UpdateAccount", params).await?;
     done("/console/accounts", "account-changed")
 }

@@ -122,6 +122,7 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
             )
         });
     }
+    about_pauses(reply, found);
     for failure in reply.failures.iter().filter(|failure| failure.jobs >= MANY).take(2) {
         let cause = cause_of(&failure.error_code);
         found.push(Advice {
@@ -154,9 +155,39 @@ fn about_the_queue(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
     }
 }
 
+/// Queues that an operator has paused, as long as something waits in them.
+fn about_pauses(reply: &GetUploadStatisticsReply, found: &mut Vec<Advice>) {
+    let paused: Vec<_> = reply.accounts.iter().filter(|a| a.paused && a.pending > 0).collect();
+    if let Some(first) = paused.first() {
+        let waiting: u64 = paused.iter().map(|account| account.pending).sum();
+        let who = match paused.len() {
+            1 => format!("The queue of {} is paused", first.account),
+            some => format!("The queues of {some} accounts are paused"),
+        };
+        found.push(Advice {
+            link: Some(("/console/accounts".to_owned(), "Accounts"))
+                .filter(|_| reply.node.is_some()),
+            command: reply.node.as_ref().map(|_| "haulage account resume NAME"),
+            ..Advice::new(
+                "warn",
+                who,
+                format!(
+                    "{} pending there; none is started until an operator resumes it. Their \
+                     deadlines go on.",
+                    if waiting == 1 {
+                        "1 job is".to_owned()
+                    } else {
+                        format!("{} are", jobs(waiting))
+                    }
+                ),
+            )
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use wire::reply::{FailureCount, NodeInfo, Point, QueueInfo};
+    use wire::reply::{AccountLoad, FailureCount, NodeInfo, Point, QueueInfo};
 
     use super::*;
 
@@ -225,6 +256,25 @@ mod tests {
         assert_eq!(titles(&reply), ["2 jobs need another URL"]);
         reply.points.clear();
         assert_eq!(titles(&reply), ["2 jobs need another URL"], "the queue is not empty");
+    }
+
+    #[test]
+    fn paused_queues_with_jobs_in_them_are_named() {
+        let load = |account: &str, paused, pending| AccountLoad {
+            account: account.to_owned(),
+            paused,
+            pending,
+            ..AccountLoad::default()
+        };
+        let mut reply = busy();
+        reply.accounts = vec![load("one", true, 0), load("two", false, 9)];
+        assert_eq!(titles(&reply), Vec::<String>::new(), "nothing waits there");
+        reply.accounts.push(load("press", true, 1));
+        assert_eq!(titles(&reply), ["The queue of press is paused"]);
+        assert!(advise(&reply, false)[0].text.starts_with("1 job is pending"));
+        assert_eq!(advise(&reply, false)[0].link, None, "only operators have that page");
+        reply.accounts.push(load("desk", true, 2));
+        assert_eq!(titles(&reply), ["The queues of 2 accounts are paused"]);
     }
 
     #[test]

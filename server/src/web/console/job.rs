@@ -8,7 +8,7 @@ use wire::reply::{AttemptInfo, Reply, UrlUploadInfo};
 
 use super::causes::{Cause, cause_of};
 use super::form::{Fields, link};
-use super::format::{Moment, bytes, duration, line, visible};
+use super::format::{Moment, bytes, count, duration, line, visible};
 use super::media::{Medium, medium};
 use super::page::{Answered, Frame, Trouble, done, mendable, page};
 use super::submit::words;
@@ -114,6 +114,7 @@ pub(super) async fn find(visit: &Visit, id: &str) -> Result<Option<UrlUploadInfo
         ("JobIds", id.replace(',', "")),
         ("IncludeProgress", "true".to_owned()),
         ("IncludeAttempts", "true".to_owned()),
+        ("IncludePosition", "true".to_owned()),
     ];
     let reply = visit.call("GetURLUploadInfos", params).await?;
     let Reply::GetUrlUploadInfos(reply) = reply else { return Err(unexpected(&reply)) };
@@ -160,6 +161,17 @@ pub(super) async fn cancel(visit: &Visit, id: &str) -> Answered {
 
 fn facts(info: &UrlUploadInfo, now: i64) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
+    if let Some(place) = &info.queue_place {
+        let at_least = if place.is_exact { "" } else { "at least " };
+        let mut text = format!("{at_least}{} in the account's line", count(place.position));
+        if place.paused {
+            text += ", which is paused";
+        } else if let Some(seconds) = place.estimated_seconds {
+            text = format!("{text}, starts in about {}", duration(seconds));
+        }
+        facts.push(("Place", text));
+        facts.push(("Priority", place.priority.clone()));
+    }
     if let Some(progress) = &info.progress {
         if !progress.title.is_empty() {
             facts.push(("Title", visible(&progress.title)));

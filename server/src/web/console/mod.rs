@@ -137,6 +137,8 @@ async fn perform(visit: &Visit, form: &form::Fields) -> Answered {
         ["keys", "delete"] => Box::pin(keys::delete(visit, form)).await,
         ["accounts"] => Box::pin(accounts::create(visit, form)).await,
         ["accounts", "status"] => Box::pin(accounts::set_status(visit, form)).await,
+        ["accounts", "weight"] => Box::pin(accounts::set_weight(visit, form)).await,
+        ["accounts", "queue"] => Box::pin(accounts::set_paused(visit, form)).await,
         _ => Err(Trouble::NoSuchPage),
     }
 }

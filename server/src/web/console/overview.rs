@@ -70,6 +70,7 @@ struct Failure {
 
 struct Load {
     name: String,
+    paused: bool,
     href: String,
     pending: String,
     running: String,
@@ -277,6 +278,7 @@ fn loads(accounts: &[AccountLoad]) -> Vec<Load> {
         Load {
             href: link("/console/jobs", [("account", load.account.as_str())]),
             name: load.account.clone(),
+            paused: load.paused,
             pending: count(load.pending),
             running: count(load.running),
             waiting: count(load.waiting),

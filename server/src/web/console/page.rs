@@ -339,11 +339,14 @@ pub(super) fn finish(api: &Api, made: Answered) -> Response {
 }
 
 fn harden(api: &Api, headers: &mut HeaderMap) {
-    // Media play from where play URLs lead, which a proxy may make another origin.
+    // Media play from where play URLs lead: this server, which a proxy may make another origin, and
+    // buckets.
+    let mut media = vec!["'self'".to_owned(), origin_of(&api.public_url).to_owned()];
+    media.extend(api.ops.locations.play_origins());
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src \
-         'self'; media-src 'self' {}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        origin_of(&api.public_url)
+         'self'; media-src {}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        media.join(" ")
     );
     if let Ok(policy) = HeaderValue::try_from(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);

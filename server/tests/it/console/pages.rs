@@ -364,6 +364,18 @@ async fn an_operator_makes_and_disables_an_account() {
     assert!(disable.fields.contains(&("name".to_owned(), "press".to_owned())), "not oneself");
     assert_eq!(browser.send(&disable, &[]).await.status, 303);
     assert!(browser.get("/console/accounts").await.text().contains(">Disabled<"));
+    // The first row is the operator's own account, the second the new one's.
+    let page = browser.get("/console/accounts").await;
+    let row = page.text().split("<th scope=\"row\">").nth(2).unwrap();
+    let weigh = form(row, "/console/accounts/weight");
+    assert_eq!(browser.send(&weigh, &[("weight", "101")]).await.status, 400);
+    assert_eq!(browser.send(&weigh, &[("weight", "7")]).await.status, 303);
+    assert_eq!(browser.send(&form(row, "/console/accounts/queue"), &[]).await.status, 303);
+    let accounts = server.client().call("ListAccounts", &[]).await.ok()["Accounts"].clone();
+    assert_eq!((&accounts[1]["Weight"], &accounts[1]["Paused"]), (&7.into(), &true.into()));
+    assert_eq!((&accounts[0]["Weight"], &accounts[0]["Paused"]), (&1.into(), &false.into()));
+    let page = browser.get("/console/accounts").await;
+    assert!(page.text().contains(">Paused<") && page.text().contains(">Resume<"));
     let hidden = browser.get("/console/configuration").await;
     assert_eq!(hidden.status, 200);
     assert!(!hidden.text().contains(crate::harness::SECRET));

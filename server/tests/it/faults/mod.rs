@@ -17,6 +17,7 @@ mod our_side;
 mod rows;
 mod singles;
 mod sizes;
+mod stores;
 mod writes;
 mod zone;
 
@@ -353,7 +354,7 @@ async fn every_fault_of_the_corpus_ends_its_job_as_the_corpus_says() {
 /// The rows that are tests of their own, in other files.
 fn of_their_own() -> impl Iterator<Item = u32> {
     let here = [&singles::NUMBERS[..], &sizes::NUMBERS, &h2::NUMBERS, &black_hole::NUMBERS];
-    let ours = [&coded::NUMBERS[..], &our_side::NUMBERS, &crate::disk::NUMBERS];
+    let ours = [&coded::NUMBERS[..], &our_side::NUMBERS, &stores::NUMBERS, &crate::disk::NUMBERS];
     here.into_iter().chain(ours).flatten().copied()
 }
 

@@ -5,6 +5,8 @@ pub mod ledger;
 pub mod mounts;
 pub mod origin;
 pub mod process;
+#[expect(dead_code, reason = "the unit tests of blob::s3 use the rest")]
+pub mod s3;
 pub mod seeded;
 pub mod strace;
 

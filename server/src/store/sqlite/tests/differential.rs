@@ -1,5 +1,6 @@
 //! One sequence of random calls on both backends: every answer must be the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,17 +8,20 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use super::Disk;
-use crate::domain::account::{AccessKey, AccountId, KeyStatus};
+use crate::domain::account::{AccessKey, AccountChange, AccountId, KeyStatus, Weight};
 use crate::domain::id::Key;
 use crate::domain::job::{Phase, StateKind, Token};
+use crate::domain::priority::Priority;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
+use crate::domain::turns::Shares;
 use crate::store::conformance::bed::{
     Bed, at, failure, fault, new_job, referenced, refusal, retention, submission, success, url,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, Counted, MediaRef, Nonce, NonceUse,
-    PageRequest, Replacement, Retention, Session, Store, Submission, SubmitLimits,
+    Beat, CancelBy, Claim, ClaimRequest, ConsoleSession, Counted, HostPlaces, MediaRef, NewJob,
+    Nonce, NonceUse, PageRequest, Replacement, Retention, Session, Store, Submission, SubmitLimits,
 };
 
 /// A call; numbers stand for accounts, URLs and jobs, taken modulo what there is.
@@ -33,6 +37,16 @@ enum Call {
     Claim {
         slots: u8,
         per_account: u8,
+        reserve: u8,
+        per_host: u8,
+    },
+    Change {
+        account: bool,
+        weight: Option<u8>,
+        paused: Option<bool>,
+    },
+    Places {
+        jobs: Vec<u8>,
     },
     Beat {
         claim: u8,
@@ -41,6 +55,7 @@ enum Call {
     },
     HandBack {
         claim: u8,
+        later: u16,
     },
     RetryLater {
         claim: u8,
@@ -148,10 +163,16 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(account, urls, session, reference, limits)| {
                 Call::Submit { account, urls, session, reference, limits }
             }),
-        4 => (0u8..6, 0u8..4).prop_map(|(slots, per_account)| Call::Claim { slots, per_account }),
+        4 => (0u8..6, 0u8..4, 0u8..3, 0u8..3)
+            .prop_map(|(slots, per_account, reserve, per_host)| {
+                Call::Claim { slots, per_account, reserve, per_host }
+            }),
+        1 => (yes(), prop::option::of(1u8..5), prop::option::of(prop::bool::weighted(0.3)))
+            .prop_map(|(account, weight, paused)| Call::Change { account, weight, paused }),
+        1 => few().prop_map(|jobs| Call::Places { jobs }),
         2 => (byte(), yes(), word())
             .prop_map(|(claim, stale, later)| Call::Beat { claim, stale, later }),
-        2 => byte().prop_map(|claim| Call::HandBack { claim }),
+        2 => (byte(), word()).prop_map(|(claim, later)| Call::HandBack { claim, later }),
         2 => (byte(), word()).prop_map(|(claim, later)| Call::RetryLater { claim, later }),
         2 => byte().prop_map(|claim| Call::Succeed { claim }),
         2 => byte().prop_map(|claim| Call::Fail { claim }),
@@ -192,6 +213,16 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
+/// A job whose number says its path, host and priority.
+fn some_job(n: u8) -> NewJob {
+    let mut job = new_job(&format!("{}", n % 4));
+    if n.is_multiple_of(3) {
+        job.url = SourceUrl::new(format!("http://other.example/{}", n % 4));
+    }
+    job.request.priority = Priority::ALL[usize::from(n / 16 % 3)];
+    job
+}
+
 /// One backend with the claims it gave out.
 struct Side {
     bed: Bed,
@@ -224,11 +255,20 @@ impl Side {
         Some(self.claims.remove(at))
     }
 
+    /// The places that the claims still held take.
+    fn hosts(&self, per_host: usize) -> HostPlaces {
+        let mut used = BTreeMap::new();
+        for claim in &self.claims {
+            *used.entry(HostId::of(&claim.job().url.host())).or_default() += 1;
+        }
+        HostPlaces { per_host, used }
+    }
+
     fn submission(&self, call: &Call) -> Submission {
         let Call::Submit { account, urls, session, reference, limits } = call else {
             panic!("a submission")
         };
-        let mut jobs: Vec<_> = urls.iter().map(|n| new_job(&format!("{}", n % 4))).collect();
+        let mut jobs: Vec<_> = urls.iter().map(|n| some_job(*n)).collect();
         jobs.extend(reference.map(|n| referenced("r", &format!("r{n}"))));
         Submission {
             session: session.map(|(id, print)| Session {
@@ -261,10 +301,15 @@ impl Side {
                 }
                 format!("{answer:?}")
             }
-            Call::Claim { slots, per_account } => {
+            Call::Claim { slots, per_account, reserve, per_host } => {
                 let request = ClaimRequest {
                     slots: usize::from(*slots),
-                    per_account: usize::from(*per_account),
+                    spare: usize::from(*reserve / 2),
+                    shares: Shares {
+                        per_account: usize::from(*per_account),
+                        reserve: usize::from(*reserve),
+                    },
+                    hosts: self.hosts(usize::from(*per_host)),
                     now,
                     lease: Duration::from_secs(30),
                 };
@@ -282,10 +327,24 @@ impl Side {
                 let beat = Beat { token, ..beat };
                 format!("{:?}", store.job_beat(&[beat], later(*by)).await.unwrap())
             }
-            Call::HandBack { claim } => match self.take(*claim) {
-                Some(claim) => format!("{:?}", store.job_hand_back(claim, now).await.unwrap()),
-                None => String::new(),
-            },
+            Call::Change { account, weight, paused } => {
+                let name = if *account { "first" } else { "second" };
+                let weight = weight.and_then(Weight::new);
+                let change = AccountChange { enabled: None, weight, paused: *paused };
+                format!("{:?}", store.account_change(name, change).await.unwrap())
+            }
+            Call::Places { jobs } => {
+                format!("{:?}", store.queue_places(&self.keys(jobs), now).await.unwrap())
+            }
+            Call::HandBack { claim, later: by } => {
+                let due = later(*by);
+                match self.take(*claim) {
+                    Some(claim) => {
+                        format!("{:?}", store.job_hand_back(claim, due, now).await.unwrap())
+                    }
+                    None => String::new(),
+                }
+            }
             Call::RetryLater { claim, later: by } => {
                 let due = later(*by);
                 match self.take(*claim) {

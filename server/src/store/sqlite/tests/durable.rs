@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Disk, SqliteStore};
+use crate::domain::account::AccountChange;
 use crate::domain::account::{AccessKey, KeyStatus};
 use crate::domain::job::StateKind;
 use crate::store::conformance::bed::{
@@ -50,7 +51,8 @@ async fn fill(bed: &Bed) -> Vec<crate::domain::id::Key> {
         created: at(0),
     };
     assert!(bed.store.key_create(key).await.unwrap());
-    assert!(bed.store.account_set_enabled("second", false).await.unwrap());
+    let change = AccountChange { paused: Some(true), ..AccountChange::enabled(false) };
+    assert!(bed.store.account_change("second", change).await.unwrap().is_some());
     match bed.store.nonce_take(nonce("n1")).await.unwrap() {
         NonceUse::Fresh(written) => written.await.unwrap(),
         NonceUse::Replayed => panic!("new"),
@@ -63,7 +65,7 @@ async fn fill(bed: &Bed) -> Vec<crate::domain::id::Key> {
     bed.finish(claims.remove(0), failure(), at(1)).await;
     bed.finish(claims.remove(0), success(), at(1)).await;
     bed.put_off(claims.remove(0), at(5)).await;
-    bed.store.job_hand_back(claims.remove(0), at(6)).await.unwrap();
+    bed.store.job_hand_back(claims.remove(0), at(6), at(6)).await.unwrap();
     assert_eq!(bed.cancel(keys[7], at(1)).await, CancelVerdict::Canceled(vec![keys[7]]));
     keys
 }

@@ -1,17 +1,21 @@
 //! Databases of older versions.
 
+use std::collections::BTreeMap;
+
 use refinery::{Migration, Runner};
 
 use super::Disk;
-use crate::domain::account::AccountId;
+use crate::domain::account::{AccountId, Weight};
 use crate::domain::attempt::Ending;
 use crate::domain::id::Key;
 use crate::domain::job::StateKind;
 use crate::domain::media::DEFAULT_LOCATION;
+use crate::domain::priority::Priority;
+use crate::domain::source_url::HostId;
 use crate::domain::time::Timestamp;
-use crate::store::conformance::bed::{EVER, LEASE, at, object, refusal, retention, url};
+use crate::store::conformance::bed::{EVER, at, object, refusal, request, retention, url};
 use crate::store::{
-    CancelBy, ClaimRequest, Desk, Finish, MediaLookup, MediaRef, PageRequest, Replaced,
+    CancelBy, ClaimRequest, Desk, Finish, HostPlaces, MediaLookup, MediaRef, PageRequest, Replaced,
     Replacement, Store,
 };
 
@@ -90,6 +94,31 @@ async fn a_database_of_version_1_keeps_every_row() {
     assert_eq!((stats.pending, stats.running, stats.waiting), (1, 1, 1));
     let queues = store.queues().await.unwrap();
     assert_eq!((queues.len(), queues[0].account, queues[0].pending), (1, AccountId(3), 1));
+}
+
+#[tokio::test]
+async fn jobs_of_an_older_version_are_claimed_in_their_old_order() {
+    let disk = Disk::new();
+    version_1(&disk);
+    let db = disk.foreign();
+    db.execute_batch(
+        "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, bytes, created,
+            deadline, url_hash, url, request)
+        VALUES (7, 7, 0, 0, 0, 0, 30, 0, 0, 30, 99, 5, 'http://h/6', '{}'),
+            (8, 3, 0, 0, 0, 0, 40, 0, 0, 40, 99, 5, 'http://h/7', '{}')",
+    )
+    .unwrap();
+    let store = disk.open().await;
+    let accounts = store.account_list().await.unwrap();
+    assert!(accounts.iter().all(|a| a.weight == Weight::default() && !a.paused));
+    // Nothing is known of their hosts, so none counts as full.
+    let hosts = HostPlaces { per_host: 1, used: BTreeMap::from([(HostId::of("h"), 1)]) };
+    let request = ClaimRequest { hosts, ..request(9, Timestamp(100)) };
+    let claims = store.job_claim(request).await.unwrap();
+    let claimed: Vec<i64> = claims.iter().map(|claim| claim.job().key.0).collect();
+    // Of account 3 what is pending since 20 and 40 and due again at 60; account 7's in its turn.
+    assert_eq!(claimed, [1, 7, 8, 3]);
+    assert!(claims.iter().all(|claim| claim.job().request.priority == Priority::Normal));
 }
 
 #[tokio::test]
@@ -223,8 +252,7 @@ async fn a_job_of_a_database_of_version_2_can_await_a_url() {
     let disk = Disk::new();
     version_2(&disk);
     let store = disk.open().await;
-    let request = ClaimRequest { slots: 9, per_account: 0, now: Timestamp(90), lease: LEASE };
-    let claims = store.job_claim(request).await.unwrap();
+    let claims = store.job_claim(request(9, Timestamp(90))).await.unwrap();
     assert_eq!(claims.len(), 2);
     for claim in claims {
         let halted = store.job_halt(claim, refusal(), 9, Timestamp(91)).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod differential;
 mod durable;
+mod many;
 mod migration;
 mod pages;
 mod plans;

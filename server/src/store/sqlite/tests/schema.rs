@@ -48,10 +48,10 @@ async fn the_schema_is_the_one_we_know() {
     trigger job_final on job()
     trigger job_moved on job()
     table access_key on access_key(seq INTEGER, id TEXT, account INTEGER, sealed_secret BLOB, enabled INTEGER, created INTEGER)
-    table account on account(id INTEGER, name TEXT, enabled INTEGER, created INTEGER, operator INTEGER)
+    table account on account(id INTEGER, name TEXT, enabled INTEGER, created INTEGER, operator INTEGER, weight INTEGER, paused INTEGER)
     table attempt on attempt(job INTEGER, token INTEGER, number INTEGER, started INTEGER, ended INTEGER, ending INTEGER, bytes INTEGER, fault_code TEXT, fault_message TEXT)
     table console_session on console_session(hash BLOB, access_key_id TEXT, created INTEGER, expires INTEGER)
-    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT, claimed INTEGER, renewals INTEGER, halt_code TEXT, halt_message TEXT)
+    table job on job(key INTEGER, account INTEGER, state INTEGER, attempt INTEGER, rescues INTEGER, token INTEGER, due INTEGER, lease_until INTEGER, phase INTEGER, bytes INTEGER, created INTEGER, deadline INTEGER, finished INTEGER, url_hash INTEGER, reference_id TEXT, fault_code TEXT, fault_message TEXT, url TEXT, request TEXT, claimed INTEGER, renewals INTEGER, halt_code TEXT, halt_message TEXT, priority INTEGER, host INTEGER)
     table media on media(key INTEGER, account INTEGER, created INTEGER, title TEXT, description TEXT, tags TEXT, cover_url TEXT, cate_id INTEGER, reference_id TEXT, user_data TEXT, media_type INTEGER, format TEXT, content_type TEXT, duration REAL, width INTEGER, height INTEGER, bitrate REAL, fps REAL, codec TEXT, object_key TEXT, size INTEGER, sha256 TEXT, crc64 INTEGER, location TEXT, md5 TEXT)
     table nonce on nonce(expires INTEGER, hash BLOB)
     table queue on queue(account INTEGER, pending INTEGER, running INTEGER, waiting INTEGER, awaiting INTEGER)
@@ -66,7 +66,7 @@ async fn the_schema_is_the_one_we_know() {
     index job_forgettable on job(finished)
     index job_lease on job(lease_until)
     index job_list on job(account, state)
-    index job_ready on job(account, due)
+    index job_ready on job(account, priority, due, key, host)
     index job_reference on job(account, reference_id)
     index job_url on job(account, url_hash)
     index job_url_pending on job(account, url_hash)
@@ -152,7 +152,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     drop(db);
     let before = std::fs::read(disk.path()).unwrap();
     let error = SqliteStore::open(&disk.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 7, known: 3 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 7, known: 4 }), "{error}");
     assert_eq!(std::fs::read(disk.path()).unwrap(), before);
 }
 
@@ -199,6 +199,6 @@ fn processes_that_open_a_new_database_at_once_all_succeed() {
         let versions: i64 = db
             .query_row("SELECT COUNT(*) FROM refinery_schema_history", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(versions, 3);
+        assert_eq!(versions, 4);
     }
 }

@@ -9,6 +9,7 @@ use super::super::failure::Failure;
 use super::super::writer::Write;
 use super::super::{SqliteStore, accounts, row};
 use super::Disk;
+use crate::domain::account::AccountChange;
 use crate::domain::job::StateKind;
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{at, new_job, submission, success, url};
@@ -169,7 +170,7 @@ async fn a_caller_that_went_away_claims_nothing() {
     assert!(futures_util::poll!(&mut claim).is_pending());
     drop(claim);
     gate.wait();
-    bed.store.account_set_enabled("nobody", true).await.unwrap();
+    bed.store.account_change("nobody", AccountChange::enabled(true)).await.unwrap();
     assert_eq!(bed.kind(key).await, StateKind::Pending);
 }
 

@@ -1,0 +1,171 @@
+//! Whose job goes next: what an account with a long queue costs another one, and what a claim costs.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use haulage::domain::turns::Shares;
+use haulage::door::Clock;
+use haulage::store::sqlite::SqliteStore;
+use haulage::store::{ClaimRequest, HostPlaces, Store};
+
+use crate::server::{Server, fill_pending};
+use crate::{median, p99};
+
+/// Jobs that one account has waiting while another submits its first.
+const PENDING: usize = 100_000;
+/// First jobs of the other account, without the load and with it.
+const FIRST_JOBS: usize = 200;
+/// Claims of one measurement, and jobs of each.
+const CLAIMS: usize = 100;
+const SLOTS: usize = 64;
+
+const SAMPLE: &[u8] = include_bytes!("../../tests/media/sample.mp4");
+
+/// An origin in this process, which knows when each path was asked for first.
+#[derive(Clone, Debug)]
+struct Witness {
+    address: SocketAddr,
+    asked: Arc<Mutex<HashMap<String, Instant>>>,
+}
+
+impl Witness {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let witness = Self { address: listener.local_addr().unwrap(), asked: Arc::default() };
+        let asked = witness.asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, asked) = (stream.unwrap(), asked.clone());
+                std::thread::spawn(move || answer(stream, &asked));
+            }
+        });
+        witness
+    }
+
+    /// When the path was asked for.
+    fn arrival(&self, path: &str) -> Instant {
+        let limit = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(at) = self.asked.lock().unwrap().get(path) {
+                return *at;
+            }
+            assert!(Instant::now() < limit, "{path} is not asked for");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, asked: &Mutex<HashMap<String, Instant>>) {
+    let mut head = Vec::new();
+    let mut buffer = [0u8; 4096];
+    loop {
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer) {
+                Ok(n) if n > 0 => head.extend_from_slice(&buffer[..n]),
+                _ => return,
+            }
+        }
+        let text = String::from_utf8_lossy(&head);
+        let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+        if path.starts_with("/first/") {
+            asked.lock().unwrap().entry(path).or_insert_with(Instant::now);
+        }
+        head.clear();
+        let length = SAMPLE.len();
+        let fields = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {length}\r\n\r\n"
+        );
+        if stream.write_all(fields.as_bytes()).and_then(|()| stream.write_all(SAMPLE)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Milliseconds from a submission sent to its request at the origin, for jobs of another account
+/// that has nothing else.
+fn first_jobs(server: &Server, witness: &Witness, name: &str) -> Vec<f64> {
+    (0..FIRST_JOBS)
+        .map(|n| {
+            let path = format!("/first/{name}{n}.mp4");
+            let url = format!("http://{}{path}", witness.address);
+            let sent = Instant::now();
+            let reply =
+                server.call("UploadMediaByURL", &[("UploadURLs", &url), ("Account", "other")]);
+            let id = reply["UploadJobs"][0]["JobId"].as_str().unwrap().to_owned();
+            let started = witness.arrival(&path).duration_since(sent);
+            server.wait_success_of(&id, "other");
+            started.as_secs_f64() * 1_000.0
+        })
+        .collect()
+}
+
+/// How long an account's first job waits beside another account's long queue, and alone.
+pub async fn fair() {
+    let witness = Witness::start();
+    let environment = [("HAULAGE_PER_HOST", "1000")];
+    let prefix = format!("http://{}/many/", witness.address);
+    let dir = tempfile::tempdir().unwrap();
+    fill_pending(dir.path(), &["other"], 0, &prefix).await;
+    let server = Server::start(dir.path(), &environment);
+    first_jobs(&server, &witness, "warm");
+    let alone = first_jobs(&server, &witness, "alone");
+    drop(server);
+
+    fill_pending(dir.path(), &[], PENDING, &prefix).await;
+    let server = Server::start(dir.path(), &environment);
+    let beside = first_jobs(&server, &witness, "beside");
+    let left = server.call("GetUploadStatistics", &[]);
+    let left = left["Queue"]["Pending"].as_u64().unwrap();
+    println!("\nfrom submission to request, an account's first job, {FIRST_JOBS} times");
+    let show = |name: &str, times: &[f64]| {
+        let (p50, p99) = (median(times.to_vec()), p99(times.to_vec()));
+        println!("  {name:34} p50 {p50:6.2} ms, p99 {p99:6.2} ms");
+    };
+    show("on an idle node", &alone);
+    show(&format!("beside {PENDING} pending of another"), &beside);
+    println!("  ratio of the medians: {:.2}; {left} were left", median(beside) / median(alone));
+}
+
+/// What a claim of [`SLOTS`] jobs costs by the number of jobs and accounts that wait.
+pub async fn claims() {
+    println!("\na claim of {SLOTS} jobs, {CLAIMS} in a row");
+    for (jobs, accounts) in [(10_000, 1), (1_000_000, 1), (10_000, 1_000), (1_000_000, 1_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (1..accounts).map(|n| format!("account-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        fill_pending(dir.path(), &names, jobs, "http://m.example/").await;
+        let times = claim_times(dir.path()).await;
+        let p50 = median(times.clone());
+        println!(
+            "  {jobs:>9} pending of {accounts:>5} accounts: p50 {p50:6.2} ms, p99 {:6.2} ms, {:.0} \
+             jobs/s",
+            p99(times),
+            SLOTS as f64 / p50 * 1_000.0
+        );
+    }
+}
+
+async fn claim_times(dir: &Path) -> Vec<f64> {
+    let store = SqliteStore::open(&dir.join("haulage.db")).await.unwrap();
+    let mut times = Vec::with_capacity(CLAIMS);
+    for _ in 0..CLAIMS {
+        let request = ClaimRequest {
+            slots: SLOTS,
+            spare: 0,
+            shares: Shares::default(),
+            hosts: HostPlaces::default(),
+            now: Clock::System.now(),
+            lease: Duration::from_secs(3_600),
+        };
+        let began = Instant::now();
+        let claims = store.job_claim(request).await.unwrap();
+        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        assert_eq!(claims.len(), SLOTS);
+    }
+    store.close().await.unwrap();
+    times
+}
