@@ -1,4 +1,4 @@
-//! The slice of the simulation that runs on every commit. The long form is the program itself; see
+//! A slice of the simulation. The long form is the program itself; see
 //! `README.md`.
 
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ fn no_seed_of_the_slice_breaks_an_invariant_and_everything_is_come_by() {
     assert!(missing.is_empty(), "never come by: {missing:?}");
 }
 
-/// Within how many seeds each planted bug must be found. `CancelReadsThenWrites` and
+/// Within how many seeds each planted bug must be found: guesses so far. `CancelReadsThenWrites` and
 /// `BeatWithoutToken` are not here: in the few seeds that were tried nobody met their moments.
 const TEETH: [(Plant, u64); 11] = [
     (Plant::RescueWritesByIdOnly, 2_000),
