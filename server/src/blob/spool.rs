@@ -48,7 +48,17 @@ const SYNCS: usize = 16;
 pub struct Spool {
     directory: PathBuf,
     disk: Disk,
+    aside: Aside,
     syncs: Arc<Semaphore>,
+}
+
+/// Where file calls run that take their time.
+#[derive(Clone, Copy, Debug)]
+enum Aside {
+    /// On the runtime's threads for that.
+    Threads,
+    /// On the caller's thread, so that one order of calls gives one order of ends.
+    Here,
 }
 
 impl Spool {
@@ -57,13 +67,23 @@ impl Spool {
     /// # Errors
     /// When the directory cannot be made or synced.
     pub async fn open(dir: PathBuf) -> Result<Self, BlobError> {
+        Self::open_with(dir, Aside::Threads).await
+    }
+
+    /// As [`Spool::open`], with no other thread at work: for simulations, which have one.
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    pub async fn open_on_one_thread(dir: PathBuf) -> Result<Self, BlobError> {
+        Self::open_with(dir, Aside::Here).await
+    }
+
+    async fn open_with(dir: PathBuf, aside: Aside) -> Result<Self, BlobError> {
         let syncs = Arc::new(Semaphore::new(SYNCS));
-        let spool = Self { directory: dir, disk: Disk::default(), syncs };
+        let spool = Self { directory: dir, disk: Disk::default(), aside, syncs };
         let opened = spool.clone();
-        blocking("open the staging directory", move || {
-            opened.disk.make_directories(&opened.directory)
-        })
-        .await?;
+        let make = move || opened.disk.make_directories(&opened.directory);
+        aside.run("open the staging directory", make).await?;
         Ok(spool)
     }
 
@@ -97,7 +117,7 @@ impl Spool {
             .map_err(|e| BlobError::io("make a staged file", e))?;
         // Nobody can hold a file that is new. Where files cannot be locked, none is ever continued.
         drop(file.try_lock());
-        let lodging = Lodging { path, file: Some(file), kept: false };
+        let lodging = Lodging { path, file: Some(file), kept: false, aside: self.aside };
         Ok(StagedWriter::new(lodging, self, Received::new(Running::new())))
     }
 
@@ -132,6 +152,19 @@ where
     }
 }
 
+impl Aside {
+    async fn run<T, F>(self, action: &'static str, work: F) -> Result<T, BlobError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> io::Result<T> + Send + 'static,
+    {
+        match self {
+            Self::Threads => blocking(action, work).await,
+            Self::Here => work().map_err(|e| BlobError::io(action, e)),
+        }
+    }
+}
+
 /// A file that goes when its owner goes, or stays for the next attempt.
 struct Lodging {
     path: PathBuf,
@@ -139,6 +172,7 @@ struct Lodging {
     file: Option<File>,
     /// A checkpoint covers its bytes: it stays when its owner goes.
     kept: bool,
+    aside: Aside,
 }
 
 impl Lodging {
@@ -166,11 +200,13 @@ impl Drop for Eviction {
 impl Drop for Lodging {
     fn drop(&mut self) {
         let Some(file) = self.file.take().filter(|_| !self.kept) else { return };
-        let path = std::mem::take(&mut self.path);
-        let eviction = Eviction(Self { path, file: Some(file), kept: false });
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(eviction))),
-            Err(_) => drop(eviction),
+        let (path, aside) = (std::mem::take(&mut self.path), self.aside);
+        let eviction = Eviction(Self { path, file: Some(file), kept: false, aside });
+        match (aside, tokio::runtime::Handle::try_current()) {
+            (Aside::Threads, Ok(runtime)) => {
+                drop(runtime.spawn_blocking(move || drop(eviction)));
+            }
+            (Aside::Threads, Err(_)) | (Aside::Here, _) => drop(eviction),
         }
     }
 }
@@ -282,10 +318,14 @@ impl StagedWriter {
         let (disk, path) = (self.disk.clone(), self.lodging.path.clone());
         let (fresh, place) = (self.lodging.beside(FRESH), self.lodging.beside(MARK));
         self.noted = Some((version.clone(), tally));
-        self.under_way = Some(tokio::task::spawn_blocking(move || {
+        let work = move || {
             disk.sync_file(&file, &path)?;
             mark.replace(&disk, &fresh, &place)
-        }));
+        };
+        match self.lodging.aside {
+            Aside::Threads => self.under_way = Some(tokio::task::spawn_blocking(work)),
+            Aside::Here => self.settled(work())?,
+        }
         Ok(())
     }
 
@@ -325,7 +365,8 @@ impl StagedWriter {
         let mark = self.received.mark(version.clone(), tally);
         self.lodging.kept = false;
         let Self { mut lodging, disk, .. } = self;
-        blocking(CHECKPOINT, move || {
+        let aside = lodging.aside;
+        let work = move || {
             if let Some(file) = &lodging.file {
                 disk.sync_file(file, &lodging.path)?;
             }
@@ -333,8 +374,8 @@ impl StagedWriter {
             lodging.kept = true;
             drop(lodging);
             Ok(())
-        })
-        .await
+        };
+        aside.run(CHECKPOINT, work).await
     }
 
     /// Removes the file and its checkpoint, and returns when they are gone.
@@ -347,13 +388,13 @@ impl StagedWriter {
         let Self { mut lodging, .. } = self;
         lodging.kept = false;
         let file = lodging.file.take();
-        let path = std::mem::take(&mut lodging.path);
-        let eviction = Eviction(Lodging { path, file, kept: true });
-        blocking("remove a staged file", move || {
+        let (path, aside) = (std::mem::take(&mut lodging.path), lodging.aside);
+        let eviction = Eviction(Lodging { path, file, kept: true, aside });
+        let work = move || {
             drop(eviction);
             Ok(())
-        })
-        .await
+        };
+        aside.run("remove a staged file", work).await
     }
 
     /// Puts the file on stable storage. Syncing happens off the async threads. Where there is a
@@ -374,7 +415,8 @@ impl StagedWriter {
         let Self { mut lodging, disk, syncs, received, failed, .. } = self;
         // Held by the work itself, which goes on when nobody waits for it any more.
         let place = syncs.acquire_owned().await.ok();
-        let (lodging, found) = blocking(ACTION, move || {
+        let aside = lodging.aside;
+        let work = move || {
             let _place = place;
             let Some(file) = lodging.file.as_ref().filter(|_| !failed) else {
                 return Err(io::Error::other("a write to it failed"));
@@ -386,8 +428,8 @@ impl StagedWriter {
                 lodging.kept = true;
             }
             Ok((lodging, found))
-        })
-        .await?;
+        };
+        let (lodging, found) = aside.run(ACTION, work).await?;
         if found != written {
             return Err(BlobError::WrongSize { expected: written, found });
         }

@@ -16,6 +16,12 @@ pub enum Clock {
     Manual(Arc<AtomicI64>),
     /// Goes by a clock that several nodes share.
     Followed(Arc<Followed>),
+    /// Goes with tokio's clock, which can be paused, and can be set as a wall clock is: for
+    /// simulations.
+    Going {
+        from: Instant,
+        start: Arc<AtomicI64>,
+    },
 }
 
 /// Somebody else's clock: what it said when it was last looked at, and how long ago that was by the
@@ -63,19 +69,27 @@ impl Clock {
         Self::Manual(Arc::new(AtomicI64::new(start.0)))
     }
 
+    pub fn going(start: Timestamp) -> Self {
+        Self::Going { from: Instant::now(), start: Arc::new(AtomicI64::new(start.0)) }
+    }
+
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => system(),
             Self::Manual(at) => Timestamp(at.load(Ordering::SeqCst)),
             Self::Followed(clock) => clock.at(Instant::now()),
+            Self::Going { from, start } => Timestamp(start.load(Ordering::SeqCst)) + from.elapsed(),
         }
     }
 
-    /// Moves a manual clock; does nothing to the others.
+    /// Sets a clock of ours; does nothing to the others.
     pub fn set(&self, to: Timestamp) {
         match self {
             Self::System | Self::Followed(_) => {}
             Self::Manual(at) => at.store(to.0, Ordering::SeqCst),
+            Self::Going { from, start } => {
+                start.store((to - from.elapsed()).0, Ordering::SeqCst);
+            }
         }
     }
 }

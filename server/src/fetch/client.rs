@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::connect::{self, Connector, Road};
+use super::connect::{self, Connector, Network, Road};
 use super::exchange::{Body, Exchange, Get, Over};
 use super::guard::{Guard, Target};
 use super::host_slots::{HostSlots, Place};
@@ -86,6 +86,19 @@ impl Fetcher {
         clock: Clock,
     ) -> Result<Self, FetcherError> {
         Self::on_road(settings, resolver, clock, Road::Straight)
+    }
+
+    /// In a model of the network; all else is as it is.
+    ///
+    /// # Errors
+    /// When the extra roots cannot be read.
+    pub fn in_model(
+        settings: FetchSettings,
+        resolver: Arc<dyn Resolve>,
+        clock: Clock,
+        network: Arc<dyn Network>,
+    ) -> Result<Self, FetcherError> {
+        Self::on_road(settings, resolver, clock, Road::Model(network))
     }
 
     pub(super) fn on_road(

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::future::{self, Ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,12 +15,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -78,12 +80,24 @@ pub(super) enum Road {
     /// Noted, then led to loopback: the tests' witness of what would have been dialled.
     #[cfg(test)]
     Noted(Arc<super::tests::road::Noted>),
+    /// In a model of the network: for simulations, which have no sockets.
+    Model(Arc<dyn Network>),
+}
+
+/// A model of the network.
+#[async_trait]
+pub trait Network: fmt::Debug + Send + Sync {
+    /// Connects to one of these addresses, all of which the guard let through.
+    ///
+    /// # Errors
+    /// When nobody is there.
+    async fn connect(&self, addresses: &[SocketAddr]) -> io::Result<DuplexStream>;
 }
 
 impl Road {
     fn lead(&self, checked: Checked) -> Checked {
         match self {
-            Self::Straight => checked,
+            Self::Straight | Self::Model(_) => checked,
             #[cfg(test)]
             Self::Noted(noted) => Checked(noted.lead(&checked.0)),
         }
@@ -107,6 +121,11 @@ impl Connector {
         };
         self.guard.answer(host, port, &ips).map_err(DialError::Refused)?;
         let addresses = self.road.lead(Checked::choose(&ips, port));
+        if let Road::Model(network) = &self.road {
+            let met = timeout_at(deadline, network.connect(&addresses.0)).await;
+            let met = met.map_err(|_| DialError::ConnectTimeout)?;
+            return met.map(Wire::Memory).map_err(|_| DialError::Connect);
+        }
         let tcp = self.connect(addresses, deadline).await?;
         match self.server_name(origin.https, host)? {
             None => Ok(Wire::Plain(tcp)),
@@ -224,9 +243,8 @@ impl Greeting {
 pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-    /// To an origin inside the test.
-    #[cfg(test)]
-    Memory(tokio::io::DuplexStream),
+    /// To an origin in memory: a simulation's, or a test's.
+    Memory(DuplexStream),
 }
 
 impl Wire {
@@ -234,9 +252,7 @@ impl Wire {
     pub(super) fn speaks_h2(&self) -> bool {
         match self {
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(H2),
-            Self::Plain(_) => false,
-            #[cfg(test)]
-            Self::Memory(_) => false,
+            Self::Plain(_) | Self::Memory(_) => false,
         }
     }
 }
@@ -250,7 +266,6 @@ impl AsyncRead for Wire {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-            #[cfg(test)]
             Self::Memory(duplex) => Pin::new(duplex).poll_read(cx, buf),
         }
     }
@@ -265,7 +280,6 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-            #[cfg(test)]
             Self::Memory(duplex) => Pin::new(duplex).poll_write(cx, buf),
         }
     }
@@ -274,7 +288,6 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
-            #[cfg(test)]
             Self::Memory(duplex) => Pin::new(duplex).poll_flush(cx),
         }
     }
@@ -283,7 +296,6 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-            #[cfg(test)]
             Self::Memory(duplex) => Pin::new(duplex).poll_shutdown(cx),
         }
     }

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use client::{Fetcher, trusted_roots};
+pub use connect::Network;
 pub use exchange::Piece;
 pub use host_slots::Place;
 pub use resolve::{Resolve, ResolveError};

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use crate::domain::media::{MediaFacts, MediaType};
@@ -151,6 +152,30 @@ impl ProbeError {
 
     fn no_streams() -> Self {
         Self::NotMedia("The source is a media container without audio or video.".to_owned())
+    }
+}
+
+/// Who examines staged files. A trait so that simulations can do without child processes.
+#[async_trait]
+pub trait Examine: fmt::Debug + Send + Sync {
+    /// Decides whether the file at `path` is media and measures it.
+    ///
+    /// # Errors
+    /// As [`probe`].
+    async fn examine(&self, path: &Path, hint: Hint<'_>) -> Result<MediaFacts, ProbeError>;
+
+    /// Gives back what has not been used for a while.
+    fn rest(&self);
+}
+
+#[async_trait]
+impl Examine for ProbeSettings {
+    async fn examine(&self, path: &Path, hint: Hint<'_>) -> Result<MediaFacts, ProbeError> {
+        probe(path, &hint, self).await
+    }
+
+    fn rest(&self) {
+        self.crew.retire_idle();
     }
 }
 

@@ -5,7 +5,7 @@ pub mod backup;
 pub mod database;
 pub mod first_key;
 pub mod members;
-mod recovery;
+pub mod recovery;
 pub mod serve;
 pub mod stop;
 pub mod storage;

@@ -14,7 +14,7 @@ const BATCH: usize = 1_000;
 ///
 /// # Errors
 /// When the store or the spool fails.
-pub(super) async fn recover(
+pub async fn recover(
     store: &dyn Store,
     spool: &Spool,
     limits: &PartialLimits,

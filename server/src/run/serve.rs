@@ -34,10 +34,11 @@ use crate::domain::id::IdCodec;
 use crate::domain::retry::Backoff;
 use crate::domain::turns::Shares;
 use crate::door::Clock;
+use crate::door::random::Chance;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
 use crate::ops::{Answers, NodeFacts, Ops, Rules};
-use crate::probe::ProbeSettings;
+use crate::probe::{Examine, ProbeSettings};
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process::Rate;
@@ -250,7 +251,7 @@ async fn launch(
     let (on_stop, on_tasks) = (stop.clone(), tasks.clone());
     let shared = Shared { stop: on_stop, tasks: on_tasks, metrics, board, wake, receiving };
     let api = Arc::new(parts.api(&shared, &base_url));
-    let worker = Arc::new(parts.worker(&shared)?);
+    let worker = Arc::new(parts.worker(&shared, parts.tools()?));
     let node = members::record(address.to_string(), roles, &parts.clock);
     let node_id = node.id.clone();
     let (member, clock, on_stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
@@ -316,30 +317,40 @@ fn start_worker(worker: &Arc<Worker>, tasks: &Tasks, transfers: &Runtime) {
     tasks.spawn_on(on, "janitor", async move { janitor::tidy(&w).await });
 }
 
-/// What the API and the worker are made of.
-struct Parts<'a> {
-    config: &'a Config,
+/// What the API and the worker are made of. Simulations put theirs together from it too.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    pub config: &'a Config,
     /// For `GetConfiguration`.
-    in_force: &'a [InForce],
-    clock: Clock,
-    vault: Vault,
-    store: Arc<dyn Store>,
+    pub in_force: &'a [InForce],
+    pub clock: Clock,
+    pub vault: Vault,
+    pub store: Arc<dyn Store>,
     /// Whether other nodes work on the store too.
-    is_shared: bool,
-    spool: Spool,
-    locations: Locations,
-    address: SocketAddr,
-    program: PathBuf,
+    pub is_shared: bool,
+    pub spool: Spool,
+    pub locations: Locations,
+    pub address: SocketAddr,
+    pub program: PathBuf,
 }
 
 /// What the API and the worker have in common while they run.
-struct Shared {
-    stop: Stop,
-    tasks: Tasks,
-    metrics: Arc<Metrics>,
-    board: Arc<Board>,
-    wake: Arc<Notify>,
-    receiving: Arc<Rate>,
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub stop: Stop,
+    pub tasks: Tasks,
+    pub metrics: Arc<Metrics>,
+    pub board: Arc<Board>,
+    pub wake: Arc<Notify>,
+    pub receiving: Arc<Rate>,
+}
+
+/// What only the worker needs.
+#[derive(Debug)]
+pub struct Tools {
+    pub fetcher: Fetcher,
+    pub probe: Arc<dyn Examine>,
+    pub chance: Chance,
 }
 
 impl Parts<'_> {
@@ -349,7 +360,8 @@ impl Parts<'_> {
         IdCodec::new(key)
     }
 
-    fn api(&self, shared: &Shared, base_url: &str) -> Api {
+    /// The half of a node that answers.
+    pub fn api(&self, shared: &Shared, base_url: &str) -> Api {
         let config = self.config;
         let public_url = config.public_url.clone().unwrap_or_else(|| base_url.to_owned());
         let public_url = public_url.trim_end_matches('/').to_owned();
@@ -430,18 +442,26 @@ impl Parts<'_> {
         self.config.ffprobe.clone().or_else(|| find_program("ffprobe"))
     }
 
-    fn worker(&self, shared: &Shared) -> Result<Worker, StartError> {
-        let config = self.config;
-        let mut settings = FetchSettings::from(config);
+    fn tools(&self) -> Result<Tools, StartError> {
+        let mut settings = FetchSettings::from(self.config);
         settings.own_listeners.push(self.address);
-        Ok(Worker {
+        let probe = Arc::new(ProbeSettings::new(self.ffprobe(), self.program.clone()));
+        Ok(Tools { fetcher: Fetcher::new(settings)?, probe, chance: Chance::System })
+    }
+
+    /// The half of a node that works.
+    pub fn worker(&self, shared: &Shared, tools: Tools) -> Worker {
+        let config = self.config;
+        let Tools { fetcher, probe, chance } = tools;
+        Worker {
             store: self.store.clone(),
-            fetcher: Fetcher::new(settings)?,
+            fetcher,
             spool: self.spool.clone(),
             locations: self.locations.clone(),
-            probe: ProbeSettings::new(self.ffprobe(), self.program.clone()),
+            probe,
             vault: self.vault.clone(),
             clock: self.clock.clone(),
+            chance,
             board: shared.board.clone(),
             metrics: shared.metrics.clone(),
             wake: shared.wake.clone(),
@@ -465,7 +485,7 @@ impl Parts<'_> {
             },
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone(),
-        })
+        }
     }
 }
 
@@ -506,7 +526,8 @@ pub fn database_path(config: &Config) -> Result<PathBuf, StartError> {
     }
 }
 
-fn partial_limits(config: &Config) -> PartialLimits {
+/// The configured limits on unfinished files.
+pub fn partial_limits(config: &Config) -> PartialLimits {
     PartialLimits {
         bytes: config.partial_bytes,
         age: config.partial_age,

@@ -21,8 +21,9 @@ pub async fn keep(worker: &Worker) {
     let mut beaten = Instant::now();
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
+            biased;
             () = worker.stop.aborting() => return,
+            _ = tick.tick() => {}
         }
         if worker.stop.is_draining() && worker.board.is_empty() {
             return;

@@ -1,9 +1,11 @@
 //! The transfers under way on this node: how far each has come, and the way to stop it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::Key;
@@ -15,6 +17,7 @@ use crate::store::{Beat, Claim};
 pub struct Active {
     key: Key,
     token: Token,
+    posted: Instant,
     phase: AtomicU8,
     bytes: AtomicU64,
     /// Announced bytes; [`UNKNOWN`] until known.
@@ -40,6 +43,7 @@ impl Active {
         Self {
             key,
             token,
+            posted: Instant::now(),
             phase: AtomicU8::new(Phase::Processing as u8),
             bytes: AtomicU64::new(0),
             total: AtomicU64::new(UNKNOWN),
@@ -47,6 +51,11 @@ impl Active {
             ending: AtomicBool::new(false),
             lost: CancellationToken::new(),
         }
+    }
+
+    /// How long ago its job was claimed, by a clock that nobody sets.
+    pub fn age(&self) -> Duration {
+        self.posted.elapsed()
     }
 
     pub fn enter(&self, phase: Phase) {
@@ -83,9 +92,9 @@ impl Active {
     }
 }
 
-/// All transfers of this node, by job.
+/// All transfers of this node, by job. In the order of keys, so that beats come in one order.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<HashMap<Key, Arc<Active>>>);
+pub struct Board(Mutex<BTreeMap<Key, Arc<Active>>>);
 
 /// Takes a transfer off the board when dropped.
 #[derive(Debug)]
@@ -130,7 +139,8 @@ impl Board {
         })
     }
 
-    /// Signs of life: of all transfers, or only of those whose phase changed since the last.
+    /// Signs of life, in the order of keys: of all transfers, or only of those whose phase changed
+    /// since the last.
     pub fn beats(&self, all: bool) -> Vec<Beat> {
         let transfers = self.lock();
         transfers
@@ -161,7 +171,7 @@ impl Board {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Active>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Active>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

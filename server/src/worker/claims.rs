@@ -24,23 +24,22 @@ pub async fn run(worker: Arc<Worker>) {
         woken.as_mut().enable();
 
         let permit = tokio::select! {
-            permit = worker.slots.clone().acquire_owned() => permit,
+            biased;
             () = worker.stop.draining() => return,
+            permit = worker.slots.clone().acquire_owned() => permit,
         };
         let Ok(permit) = permit else { return };
-        if worker.stop.is_draining() {
-            return;
-        }
         match fill(&worker, permit).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => tracing::error!(%error, "cannot claim jobs"),
         }
         tokio::select! {
+            biased;
+            () = worker.stop.draining() => return,
             () = woken => {}
             () = worker.store.woken() => {}
             () = tokio::time::sleep(POLL) => {}
-            () = worker.stop.draining() => return,
         }
     }
 }

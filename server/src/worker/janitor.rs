@@ -38,8 +38,9 @@ pub async fn reap(worker: &Worker) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
+            biased;
             () = worker.stop.draining() => return,
+            _ = tick.tick() => {}
         }
         lapse(worker).await;
         // Batch after batch, so that many dead leases cannot hide one more.
@@ -88,14 +89,15 @@ pub async fn tidy(worker: &Worker) {
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
+            () = worker.stop.draining() => return,
             _ = purge.tick() => {
-                worker.probe.crew.retire_idle();
+                worker.probe.rest();
                 forget(worker).await;
                 sweep_partials(worker).await;
                 clear_abandoned(worker).await;
             }
             _ = sweep.tick() => sweep_locations(worker).await,
-            () = worker.stop.draining() => return,
         }
     }
 }

@@ -17,9 +17,10 @@ use crate::domain::digest::Md5Rule;
 use crate::domain::retry::Backoff;
 use crate::domain::turns::Shares;
 use crate::door::Clock;
+use crate::door::random::Chance;
 use crate::door::vault::Vault;
 use crate::fetch::Fetcher;
-use crate::probe::ProbeSettings;
+use crate::probe::Examine;
 use crate::run::stop::Stop;
 use crate::run::tasks::Tasks;
 use crate::store::Store;
@@ -34,6 +35,8 @@ pub mod janitor;
 pub mod one_job;
 pub mod pace;
 pub mod partials;
+#[cfg(test)]
+mod tests;
 
 use board::Board;
 pub use held::Rhythm;
@@ -47,10 +50,12 @@ pub struct Worker {
     pub fetcher: Fetcher,
     pub spool: Spool,
     pub locations: Locations,
-    pub probe: ProbeSettings,
+    pub probe: Arc<dyn Examine>,
     /// Opens the headers that callers confide for their sources.
     pub vault: Vault,
     pub clock: Clock,
+    /// Spreads the pauses between attempts.
+    pub chance: Chance,
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
     /// Told when there may be something to claim.

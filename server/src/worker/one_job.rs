@@ -13,7 +13,8 @@ use crate::domain::job::{Job, Phase, Token};
 use crate::domain::media::{MediaFacts, StoredObject};
 use crate::domain::retry::{self, Next};
 use crate::domain::source_headers::SourceHeaders;
-use crate::door::{random, sealed_headers};
+use crate::domain::time::Timestamp;
+use crate::door::sealed_headers;
 use crate::fetch::{FetchError, Place, Source, Spread, Wanted};
 use crate::probe::{self, Hint, ProbeError, Sniffed};
 use crate::run::tasks;
@@ -51,7 +52,7 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active, place: Option<P
     let described = describe(&end);
     // On the heap, as all that does not run while bytes come: thousands of transfers may wait for
     // slow origins, and each is as large as its largest step.
-    let written = Box::pin(write_down(worker, claim, end, &mut held)).await;
+    let written = Box::pin(write_down(worker, claim, end, active, &mut held)).await;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match written {
         Ok(Finish::Recorded) => {
@@ -80,7 +81,7 @@ async fn work(
         let message = "The transfer of this source stopped its worker too often.";
         return End::Fault(JobFault::new(FaultClass::Internal, message), Retry::Never);
     }
-    let left = job.deadline.since(worker.clock.now());
+    let left = job.deadline.since(now_of(worker, job, active));
     let late = || {
         let message = "The job's deadline passed before the source was stored.";
         End::Fault(JobFault::new(FaultClass::Stalled, message), Retry::Never)
@@ -252,7 +253,7 @@ async fn understand(
     staged: &Staged,
 ) -> Result<MediaFacts, FetchError> {
     let hint = Hint { extension: &job.request.extension, content_type: source.content_type() };
-    match probe::probe(staged.path(), &hint, &worker.probe).await {
+    match worker.probe.examine(staged.path(), hint).await {
         Ok(facts) => Ok(facts),
         Err(ProbeError::NotMedia(reason)) => Err(permanent(FaultClass::NotMedia, reason)),
         Err(error) => {
@@ -286,16 +287,24 @@ async fn publish(
     Ok(object)
 }
 
+/// The time by which an attempt goes: the store's, as it was at the claim, carried on by the
+/// monotonic clock. The node's wall clock may be set at any moment, and need not be the one by
+/// which the job's deadline was made.
+fn now_of(worker: &Worker, job: &Job, active: &Active) -> Timestamp {
+    job.claimed.map_or_else(|| worker.clock.now(), |claimed| claimed + active.age())
+}
+
 /// Writes the end of a claim into the store, fenced by its token. What the next attempt shall find
 /// lies ready before it can begin; what nobody needs any more goes after the job has ended.
 async fn write_down(
     worker: &Worker,
     claim: Claim,
     end: End,
+    active: &Active,
     held: &mut Held,
 ) -> StoreResult<Finish> {
-    let now = worker.clock.now();
     let job = claim.job().clone();
+    let now = now_of(worker, &job, active);
     match end {
         End::Lost => {
             held.leave(&job).await;
@@ -309,7 +318,7 @@ async fn write_down(
             held.leave(&job).await;
             let uncharged = claim.token().0.saturating_sub(i64::from(job.progress.attempt));
             let returns = u32::try_from(uncharged).unwrap_or(0);
-            let due = retry::place_again(returns, now, job.deadline, random::fraction());
+            let due = retry::place_again(returns, now, job.deadline, worker.chance.fraction());
             worker.store.job_hand_back(claim, due, now).await
         }
         End::Stored(facts, object) => {
@@ -329,7 +338,7 @@ async fn write_down(
         End::Fault(fault, Retry::AnotherUrl) if now < job.deadline => {
             match held.leave(&job).await {
                 // There is nothing that another URL could go on with.
-                0 => give_up(worker, claim, fault, held).await,
+                0 => give_up(worker, claim, fault, now, held).await,
                 kept => {
                     let finish = worker.store.job_halt(claim, fault, kept, now).await?;
                     tracing::info!(job = job.key.0, kept, "awaits another URL");
@@ -338,7 +347,7 @@ async fn write_down(
             }
         }
         End::Fault(fault, retry) => {
-            let jitter = random::fraction();
+            let jitter = worker.chance.fraction();
             let (attempt, charged) = (job.progress.attempt, held.charged());
             match worker.rules.backoff.next(charged, retry, now, job.deadline, jitter) {
                 Next::At(due) => {
@@ -348,7 +357,7 @@ async fn write_down(
                     worker.metrics.retries.inc();
                     Ok(finish)
                 }
-                Next::GiveUp => give_up(worker, claim, fault, held).await,
+                Next::GiveUp => give_up(worker, claim, fault, now, held).await,
             }
         }
     }
@@ -359,13 +368,14 @@ async fn give_up(
     worker: &Worker,
     claim: Claim,
     fault: JobFault,
+    now: Timestamp,
     held: &mut Held,
 ) -> StoreResult<Finish> {
     let job = claim.job().clone();
     let code = fault.class.code();
     let outcome = Outcome::Failure(fault);
     held.drop_bytes(&job).await;
-    let finish = worker.store.job_finish(claim, outcome, worker.clock.now()).await?;
+    let finish = worker.store.job_finish(claim, outcome, now).await?;
     if finish == Finish::Recorded {
         held.forget(worker, &job).await;
         count(worker, code);

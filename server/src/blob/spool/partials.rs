@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use super::mark::{Mark, remove_if_there};
-use super::{FRESH, Lodging, MARK, PART, Received, Running, Spool, StagedWriter, blocking};
+use super::{FRESH, Lodging, MARK, PART, Received, Running, Spool, StagedWriter};
 use crate::blob::{BlobError, CHUNK_BYTES};
 use crate::domain::id::Key;
 use crate::domain::job::Token;
@@ -59,7 +59,7 @@ impl Spool {
         let spool = self.clone();
         let caller = Arc::new(());
         let watched = Arc::downgrade(&caller);
-        let taken = blocking("look for an unfinished file", move || {
+        let taken = self.aside.run("look for an unfinished file", move || {
             let mut best: Option<(Lodging, Mark)> = None;
             for name in spool.names_of(key)? {
                 let Some((lodging, mark)) = spool.usable(&name, key) else { continue };
@@ -95,11 +95,12 @@ impl Spool {
     /// When the directory cannot be read or a file not be removed.
     pub async fn forget(&self, key: Key) -> Result<usize, BlobError> {
         let spool = self.clone();
-        blocking("remove what is left of a job", move || {
-            let names = spool.names_of(key)?;
-            names.iter().try_fold(0, |n, name| Ok(n + usize::from(spool.remove_idle(name)?)))
-        })
-        .await
+        self.aside
+            .run("remove what is left of a job", move || {
+                let names = spool.names_of(key)?;
+                names.iter().try_fold(0, |n, name| Ok(n + usize::from(spool.remove_idle(name)?)))
+            })
+            .await
     }
 
     /// Everything in the staging directory, in the order of names.
@@ -108,21 +109,22 @@ impl Spool {
     /// When the directory cannot be read.
     pub async fn partials(&self) -> Result<Vec<Partial>, BlobError> {
         let spool = self.clone();
-        blocking("read the staging directory", move || {
-            let all = spool.names()?.into_iter().map(|name| {
-                let found = fs::metadata(spool.path(&name, PART)).ok();
-                let modified = found.as_ref().and_then(|m| m.modified().ok());
-                Partial {
-                    key: key_of(&name),
-                    marked: found.is_some() && spool.path(&name, MARK).exists(),
-                    bytes: found.map_or(0, |m| m.len()),
-                    modified: modified.map_or(Timestamp(0), super::super::local::timestamp),
-                    name,
-                }
-            });
-            Ok(all.collect())
-        })
-        .await
+        self.aside
+            .run("read the staging directory", move || {
+                let all = spool.names()?.into_iter().map(|name| {
+                    let found = fs::metadata(spool.path(&name, PART)).ok();
+                    let modified = found.as_ref().and_then(|m| m.modified().ok());
+                    Partial {
+                        key: key_of(&name),
+                        marked: found.is_some() && spool.path(&name, MARK).exists(),
+                        bytes: found.map_or(0, |m| m.len()),
+                        modified: modified.map_or(Timestamp(0), super::super::local::timestamp),
+                        name,
+                    }
+                });
+                Ok(all.collect())
+            })
+            .await
     }
 
     /// Removes these staged files with their checkpoints, but for those that a transfer holds;
@@ -132,10 +134,11 @@ impl Spool {
     /// When one cannot be removed.
     pub async fn remove(&self, names: Vec<String>) -> Result<usize, BlobError> {
         let spool = self.clone();
-        blocking("remove unfinished files", move || {
-            names.iter().try_fold(0, |n, name| Ok(n + usize::from(spool.remove_idle(name)?)))
-        })
-        .await
+        self.aside
+            .run("remove unfinished files", move || {
+                names.iter().try_fold(0, |n, name| Ok(n + usize::from(spool.remove_idle(name)?)))
+            })
+            .await
     }
 
     /// The names of all staged files, each once, whatever is left of it.
@@ -168,7 +171,9 @@ impl Spool {
         });
         // Dropping it removes it, unless it is chosen.
         let lodging = match file {
-            Ok(Lock::Taken(file)) => Lodging { path, file: Some(file), kept: false },
+            Ok(Lock::Taken(file)) => {
+                Lodging { path, file: Some(file), kept: false, aside: self.aside }
+            }
             Ok(Lock::Held) => {
                 tracing::warn!(job = key.0, "an earlier attempt still holds its file");
                 return None;

@@ -55,13 +55,20 @@ impl Inner {
         event: &Event,
         edit: impl FnOnce(&mut Job),
     ) -> Option<()> {
+        let next = apply(&self.jobs.get(&key)?.job.progress, event).ok()?;
+        self.edit(key, |job| {
+            job.progress = next;
+            edit(job);
+        })
+    }
+
+    /// Changes a job without asking the rules; `None` when there is no such job.
+    pub(super) fn edit(&mut self, key: Key, change: impl FnOnce(&mut Job)) -> Option<()> {
         let job = &mut self.jobs.get_mut(&key)?.job;
-        let next = apply(&job.progress, event).ok()?;
         if let Some(entry) = ready(job) {
             self.ready.remove(&entry);
         }
-        job.progress = next;
-        edit(job);
+        change(job);
         let job = job.clone();
         self.enter_line(&job);
         Some(())

@@ -98,6 +98,19 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Shows every job with the token of its last claim, oldest first: simulations compare what is
+    /// there after a verb with what was there before it.
+    pub fn each_job(&self, mut show: impl FnMut(&Job, Token)) {
+        let inner = self.0.lock().expect("no verb panics while it holds the store");
+        inner.jobs.values().for_each(|record| show(&record.job, record.token));
+    }
+
+    /// Changes a job past all rules: simulations plant bugs with it, to see that they are found.
+    pub fn tamper(&self, key: Key, change: impl FnOnce(&mut Job)) {
+        let mut inner = self.0.lock().expect("no verb panics while it holds the store");
+        let _ = inner.edit(key, change);
+    }
+
     /// A page within another budget than the usual.
     #[cfg(test)]
     pub(in crate::store) fn page_within(&self, request: &PageRequest, budget: usize) -> JobPage {
