@@ -28,7 +28,6 @@ use haulage::run::stop::Stop;
 use haulage::run::tasks::Tasks;
 use haulage::store::Store;
 use haulage::worker::janitor::SweepError;
-use haulage::worker::partials::{self, When};
 use haulage::worker::{Worker, beat, claims, janitor};
 
 use crate::life::Life;
@@ -266,14 +265,9 @@ async fn prepare(
     clock: &Clock,
 ) -> Result<(), SweepError> {
     let limits = partial_limits(&world.swarm.config());
-    if world.swarm.embedded {
-        let failed = |error: haulage::run::serve::StartError| {
-            SweepError::Store(haulage::store::StoreError::Engine(error.to_string()))
-        };
-        return recover(store, spool, &limits, clock.now(), false).await.map_err(failed);
-    }
     // Nodes that share a store must not end each other's leases.
-    partials::sweep(store, spool, &limits, clock.now(), When::Start).await.map(drop)
+    let is_shared = !world.swarm.embedded;
+    recover(store, spool, &limits, clock.now(), is_shared).await
 }
 
 fn run(process: &Process) {

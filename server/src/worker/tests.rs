@@ -36,6 +36,7 @@ async fn worker(dir: &std::path::Path, clock: Clock) -> Worker {
         clock,
         vault: Vault::new([3; 32]),
         store: Arc::new(MemoryStore::new()),
+        is_shared: false,
         spool: Spool::open(dir.join("spool")).await.unwrap(),
         locations: Locations::new(Arc::new(blobs)),
         address: SocketAddr::from(([127, 0, 0, 1], 8710)),
