@@ -70,7 +70,7 @@ struct Ahead {
     state: State,
 }
 
-/// What came, and the place at the host that it was asked with.
+/// What came, and the transfer's own place at the host if it was asked with that.
 type Come = Option<(Segment, Option<Place>)>;
 
 enum State {
@@ -107,6 +107,14 @@ impl Ahead {
         if let State::UnderWay(task) = &mut self.state {
             let come = (&mut task.0).await.ok().flatten();
             self.state = State::Here(come);
+        }
+    }
+
+    /// The transfer's own place, once it is here, if it was asked with that.
+    fn give_back(&mut self) -> Option<Place> {
+        match &mut self.state {
+            State::UnderWay(_) | State::Here(None) => None,
+            State::Here(Some((_, own))) => own.take(),
         }
     }
 
@@ -263,26 +271,30 @@ impl Plan {
     /// Asks for more pieces, as far as width, the host's places and the end of the file allow.
     fn widen(&mut self) {
         while self.ahead.len() < self.width && self.next < self.way.total {
-            let slot = match self.own.take() {
-                Some(own) => Some(own),
+            let own = self.own.take();
+            let further = match &own {
+                Some(_) => None,
                 None => match self.fetcher.place_now(&self.way) {
-                    Some(slot) => Some(slot),
-                    // Others wait for places at this host, or it gives no more.
+                    Some(further) => Some(further),
+                    // What is left is for others: no more connections, and no fault.
                     None => return,
                 },
             };
             let (from, end) = (self.next, (self.next + SEGMENT).min(self.way.total));
-            let ahead = self.ask(from, end, slot);
+            let ahead = self.ask(from, end, own, further);
             self.ahead.push_back(ahead);
             self.next = end;
         }
     }
 
-    fn ask(&self, from: u64, end: u64, slot: Option<Place>) -> Ahead {
+    /// Asks for a piece. The transfer keeps its own place; a further one is given back as soon as the
+    /// piece has come, so that whoever waits for one gets it.
+    fn ask(&self, from: u64, end: u64, own: Option<Place>, further: Option<Place>) -> Ahead {
         let (fetcher, way) = (self.fetcher.clone(), self.way.clone());
         let task = Tasks::new().spawn("fetch a piece", async move {
             let segment = fetcher.segment(&way, from, end).await;
-            (segment, slot)
+            drop(further);
+            (segment, own)
         });
         Ahead { end, state: State::UnderWay(Task(task)) }
     }
@@ -318,8 +330,8 @@ impl Plan {
             let Some(mut ahead) = self.ahead.pop_front() else { return Err(lost()) };
             ahead.come().await;
             let end = ahead.end;
-            let Some((segment, slot)) = ahead.into_come() else { return Err(lost()) };
-            self.own = self.own.take().or(slot);
+            let Some((segment, own)) = ahead.into_come() else { return Err(lost()) };
+            self.own = self.own.take().or(own);
             let came = position + segment.bytes.len() as u64;
             match segment.end {
                 Ok(()) => {
@@ -357,9 +369,10 @@ impl Plan {
         }
         for ahead in &mut self.ahead {
             ahead.come().await;
+            self.own = self.own.take().or_else(|| ahead.give_back());
         }
-        let slot = self.own.take();
-        let ahead = self.ask(from, end, slot);
+        let own = self.own.take();
+        let ahead = self.ask(from, end, own, None);
         self.ahead.push_front(ahead);
         Ok(())
     }

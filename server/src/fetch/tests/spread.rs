@@ -260,12 +260,40 @@ async fn one_connection_is_the_rule() {
     // A place at the host is not taken from others, and the last one never.
     let polite = FetchSettings { per_host: 1, ..several(4) };
     whole_file(&fetcher(polite), &origin).await;
+    let polite = FetchSettings { per_host: 2, ..several(4) };
+    whole_file(&fetcher(polite), &origin).await;
     let large = FetchSettings { parallel_from: SIZE as u64 + 1, ..several(4) };
     whole_file(&fetcher(large), &origin).await;
     assert_eq!(origin.parts(), []);
     let weak = Several::tagged("W/\"v1\"", |_| Reply::Part).await;
     whole_file(&fetcher(several(4)), &weak).await;
     assert_eq!(weak.parts(), [], "without a strong validator no two answers are put together");
+}
+
+/// Nobody waits at a host, so a transfer may not sit on its further places.
+#[tokio::test]
+async fn others_get_the_places_that_pieces_give_back() {
+    let origin = Several::start(|_| Reply::Part).await;
+    let (url, headers) = (origin.url(), SourceHeaders::none());
+    let fetcher = fetcher(FetchSettings { per_host: 3, ..several(4) });
+    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, &headers);
+    let mut bytes = spread.chunk().await.unwrap().unwrap().to_vec();
+    spread.settle().await;
+    origin.seen.gate.add_permits(1);
+    while bytes.len() <= 3 * PIECE {
+        bytes.extend_from_slice(&spread.chunk().await.unwrap().unwrap());
+    }
+    let second = fetcher.place(&url);
+    assert!(second.is_some(), "the last place is left");
+    spread.settle().await;
+    let third = fetcher.place(&url);
+    assert!(third.is_some(), "what a piece gave back is not taken again");
+    while let Some(piece) = spread.chunk().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+        assert!(fetcher.place(&url).is_none(), "the transfer keeps its own");
+    }
+    assert!(bytes == origin.seen.file);
 }
 
 /// Before the first answer is let go, whatever the piece on the side is costs nothing.
