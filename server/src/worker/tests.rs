@@ -21,7 +21,7 @@ use crate::fetch::{FetchSettings, Fetcher};
 use crate::probe::ProbeSettings;
 use crate::run::serve::{Parts, Shared, Tools};
 use crate::store::memory::MemoryStore;
-use crate::store::{ClaimRequest, HostPlaces, NewJob, Store, Submission, SubmitLimits, Submitted};
+use crate::store::{ClaimRequest, HostPlaces, NewJob, Submission, SubmitLimits, Submitted};
 
 const NOW: Timestamp = Timestamp(1_767_323_045_000);
 const HOUR: Duration = Duration::from_secs(3_600);
