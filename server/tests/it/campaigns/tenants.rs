@@ -31,6 +31,8 @@ async fn what_another_account_owns_is_as_unknown_as_what_nobody_owns() {
     let origin = Origin::start().await;
     let server = Server::start_with(|c| {
         c.transfers = 2;
+        // One account is to have both.
+        c.reserve = Some(0);
         for operation in OPERATIONS {
             c.qps.insert(operation.action.into(), 0);
         }
