@@ -45,7 +45,7 @@ impl Ops {
             request.statuses.is_empty() || request.statuses.iter().any(|s| s == status)
         };
         let mut jobs = page.jobs;
-        jobs.retain(|job| wanted(job.wire_status()));
+        jobs.retain(|job| wanted(job.full_status()));
         let waiting = if request.include_position { positions::waiting(&jobs) } else { Vec::new() };
         let mut infos: Vec<UrlUploadInfo> = jobs
             .into_iter()
