@@ -208,6 +208,7 @@ impl Node {
             spool,
             locations,
             address: SocketAddr::from(([127, 0, 0, 1], 8710)),
+            is_shared: false,
             program: PathBuf::new(),
         };
         let warden = life.clone();

@@ -21,9 +21,12 @@ const RIGHT_TO_LEFT = '\u202eevil\u202c \u0645\u0631\u062d\u0628\u0627 \u05e9\u0
 
 /** Fails if anything typed became more than text, or pushed the page out of its frame. */
 async function nothingHappened(page) {
+  // The sign beside the name is the page's only picture.
   const found = await page.evaluate(() => ({
     harmed: globalThis.harmed ?? 0,
-    foreign: document.querySelectorAll('img, iframe, object, embed, base, body script, body style').length,
+    foreign: document.querySelectorAll(
+      'img:not(.brand > img), iframe, object, embed, base, body script, body style',
+    ).length,
   }));
   assert.deepEqual(found, { harmed: 0, foreign: 0 });
   await page.setViewportSize({ width: PHONE, height: 800 });
