@@ -18,7 +18,8 @@ fn migrations() -> Result<Vec<Migration>, refinery::Error> {
     let initial = Migration::unapplied("V1__initial", include_str!("migrations/V1__initial.sql"))?;
     let console = Migration::unapplied("V2__console", include_str!("migrations/V2__console.sql"))?;
     let renewal = Migration::unapplied("V3__renewal", include_str!("migrations/V3__renewal.sql"))?;
-    Ok(vec![initial, console, renewal])
+    let flow = Migration::unapplied("V4__flow", include_str!("migrations/V4__flow.sql"))?;
+    Ok(vec![initial, console, renewal, flow])
 }
 
 fn engine(error: impl std::fmt::Display) -> StoreError {
