@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { atConsole, submit } from './console_steps.mjs';
 import { WITH_KEY } from './explorer.mjs';
 import { DESKTOP, PHONE, answered, axe, closeBrowser, fitsItsWidth, pictures } from './lib.mjs';
-import { serve, stopAll } from './server.mjs';
+import { ownAddress, serve, stopAll } from './server.mjs';
 
 const MARKUP = '"><img src=x onerror="globalThis.harmed=1"><script>globalThis.harmed=1</script>';
 const CONTROLS = 'a\u0001b\u0007c\u001bd\u007fe\u0085f';
@@ -93,7 +93,8 @@ test('a refused form says why and keeps what was typed; one that is too long is 
 });
 
 test('a server that is down is named, what was typed stays, and is sent when it is back', async () => {
-  const first = await serve(WITH_KEY);
+  const address = await ownAddress();
+  const first = await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
   const expected = [/request failed: GET .*livez.*ERR_CONNECTION_REFUSED/, /net::ERR_CONNECTION_REFUSED/];
   await atConsole({ origin: first.origin, path: '/console/submit', expected }, async (page) => {
     await page.getByLabel('URLs, one a line').fill('http://media.example/kept.mp4');
@@ -103,7 +104,7 @@ test('a server that is down is named, what was typed stays, and is sent when it 
     await axe(page);
     assert.equal(await page.getByLabel('URLs, one a line').inputValue(), 'http://media.example/kept.mp4');
     // Another server at the address: it knows no session, so it asks for the key first.
-    const second = await serve({ ...WITH_KEY, HAULAGE_LISTEN: new URL(first.origin).host });
+    const second = await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
     await page.getByRole('button', { name: 'Submit', exact: true }).click();
     await page.getByText('what you typed is kept').waitFor();
     await second.stop();
@@ -111,13 +112,14 @@ test('a server that is down is named, what was typed stays, and is sent when it 
 });
 
 test('a page that is watched says when the server is gone, and goes on when it is back', async () => {
-  const first = await serve(WITH_KEY);
+  const address = await ownAddress();
+  const first = await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
   const expected = [/ERR_/];
   await atConsole({ origin: first.origin, path: '/console/jobs', expected }, async (page) => {
     await page.locator('#live-note').getByText('Live').waitFor();
     await first.stop();
     await page.locator('#live-note').getByText('Connection lost; trying again.').waitFor();
-    const second = await serve({ ...WITH_KEY, HAULAGE_DATA_DIR: first.data, HAULAGE_LISTEN: new URL(first.origin).host });
+    const second = await serve({ ...WITH_KEY, HAULAGE_DATA_DIR: first.data, HAULAGE_LISTEN: address });
     await page.locator('#live-note').getByText('Live').waitFor();
     await second.stop();
   });

@@ -9,7 +9,7 @@ import {
   WITH_KEY, box, choose, send, shown, succeeded, textOf, typeKey, typeRows,
 } from './explorer.mjs';
 import { DESKTOP, PHONE, answered, closeBrowser, fitsItsWidth, withPage } from './lib.mjs';
-import { serve, stopAll } from './server.mjs';
+import { ownAddress, serve, stopAll } from './server.mjs';
 
 let origin;
 before(async () => { ({ origin } = await serve(WITH_KEY)); });
@@ -108,7 +108,8 @@ for (const { method, size, status, why } of LARGE) {
 }
 
 test('a server that went away is named, nothing typed is lost, and the call goes out when it is back', async () => {
-  const first = await serve(WITH_KEY);
+  const address = await ownAddress();
+  const first = await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
   const expected = [/request failed: POST .*ERR_CONNECTION_REFUSED/, /net::ERR_CONNECTION_REFUSED/];
   await withPage({ origin: first.origin, path: '/explorer/UploadMediaByURL', expected }, async (page) => {
     await typeKey(page);
@@ -119,7 +120,7 @@ test('a server that went away is named, nothing typed is lost, and the call goes
     assert.equal(answer.status, 0);
     assert.match(answer.text, /could not be reached.*Is it still running at 127\.0\.0\.1:\d+\?/);
     assert.equal(await page.getByRole('textbox', { name: /^SessionId/ }).inputValue(), 'kept');
-    const second = await serve({ ...WITH_KEY, HAULAGE_LISTEN: new URL(first.origin).host });
+    const second = await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
     const body = succeeded(await send(page));
     assert.equal(JSON.parse(body).UploadJobs.length, 2);
     await second.stop();

@@ -5,6 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +25,22 @@ export async function stopAll() {
     child.once('exit', done);
     child.kill('SIGKILL');
   })));
+}
+
+/**
+ * An address for a server that will be gone and come back. The system gives ports from 32768 on to
+ * whoever asks for any, so one of those may be another's by then; this one is below.
+ */
+export async function ownAddress() {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const probe = createServer();
+    const isFree = await new Promise((done) => {
+      probe.once('error', () => done(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => done(true)));
+    });
+    if (isFree) return `127.0.0.1:${port}`;
+  }
 }
 
 /** Starts `haulage serve`; jobs stay pending. `env`: more settings, as `HAULAGE_…`. */

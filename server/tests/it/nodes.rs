@@ -378,7 +378,9 @@ async fn a_backup_holds_the_keys_and_the_objects_and_says_what_it_does_not() {
 }
 
 /// Two nodes that are offered more than they may take, for as long as it takes to pass 200 calls: no
-/// second of them has more than 5 % over the limit. How long a check takes is printed.
+/// second of them has more than 5 % over the limit. A call counts in a second if it was asked and
+/// answered within it: it was admitted somewhere between, however late its caller runs again. How long
+/// a check takes is printed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_calls_of_no_second_over_two_nodes_are_five_percent_over_the_limit() {
     let test = "the_calls_of_no_second_over_two_nodes_are_five_percent_over_the_limit";
@@ -391,7 +393,7 @@ async fn the_calls_of_no_second_over_two_nodes_are_five_percent_over_the_limit()
         let throttle = Throttle::shared(BTreeMap::new(), Arc::new(store));
         nodes.push(Arc::new(throttle));
     }
-    let passed: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let passed: Arc<Mutex<Vec<(Instant, Instant)>>> = Arc::default();
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let callers: Vec<_> = (0..8)
         .map(|n| {
@@ -400,9 +402,10 @@ async fn the_calls_of_no_second_over_two_nodes_are_five_percent_over_the_limit()
                 while passed.lock().unwrap().len() < 4 * limit {
                     let asked = Instant::now();
                     let answer = node.admit(AccountId(1), operation).await;
-                    took.lock().unwrap().push(asked.elapsed());
+                    let answered = Instant::now();
+                    took.lock().unwrap().push(answered - asked);
                     if answer.is_ok() {
-                        passed.lock().unwrap().push(Instant::now());
+                        passed.lock().unwrap().push((asked, answered));
                     }
                     // Some 200 calls a second from each.
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -416,16 +419,15 @@ async fn the_calls_of_no_second_over_two_nodes_are_five_percent_over_the_limit()
     let mut passed = passed.lock().unwrap().clone();
     passed.sort_unstable();
     let second = Duration::from_secs(1);
-    let most = passed
-        .iter()
-        .enumerate()
-        .map(|(n, start)| passed[n..].iter().take_while(|at| **at - *start < second).count())
-        .max()
-        .unwrap();
+    let within = |start: Instant| {
+        passed.iter().filter(|(asked, answered)| *asked >= start && *answered - start < second).count()
+    };
+    let most = passed.iter().map(|(asked, _)| within(*asked)).max().unwrap();
     let mut took = took.lock().unwrap().clone();
     took.sort_unstable();
     let part = |percent: usize| took[took.len() * percent / 100];
-    let rate = passed.len() as f64 / (passed[passed.len() - 1] - passed[0]).as_secs_f64();
+    let lasted = passed[passed.len() - 1].1 - passed[0].0;
+    let rate = passed.len() as f64 / lasted.as_secs_f64();
     eprintln!(
         "rate over two nodes: limit {limit}, at most {most} in a second, {rate:.1} a second; \
          {} checks, p50 {:?}, p99 {:?}",
