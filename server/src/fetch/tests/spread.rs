@@ -59,6 +59,8 @@ struct Seen {
     /// First and last byte of each part asked for, and the condition.
     parts: Mutex<Vec<(usize, usize, String)>>,
     wholes: AtomicUsize,
+    /// Requests that showed the headers given for this origin.
+    confided: AtomicUsize,
     live: AtomicUsize,
     most: AtomicUsize,
     gate: Semaphore,
@@ -93,6 +95,7 @@ impl Several {
             file: file(),
             parts: Mutex::default(),
             wholes: AtomicUsize::new(0),
+            confided: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             gate: Semaphore::new(0),
@@ -135,6 +138,7 @@ async fn serve(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+    seen.confided.fetch_add(usize::from(field("x-key: ") == Some("k")), Ordering::SeqCst);
     let range = field("range: bytes=").and_then(|range| range.split_once('-'));
     let common = format!("ETag: {}\r\nConnection: close\r\n", seen.tag);
     let Some((first, last)) = range else {
@@ -207,9 +211,17 @@ fn several(parallel_ranges: usize) -> FetchSettings {
 
 /// Reads a file to its end; what came, and how it ended.
 async fn read(fetcher: &Fetcher, origin: &Several) -> (Vec<u8>, Result<(), FetchError>) {
-    let (url, headers) = (origin.url(), SourceHeaders::none());
-    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
-    let mut spread = fetcher.spread(source, &url, &headers);
+    read_with(fetcher, origin, &SourceHeaders::none()).await
+}
+
+async fn read_with(
+    fetcher: &Fetcher,
+    origin: &Several,
+    headers: &SourceHeaders,
+) -> (Vec<u8>, Result<(), FetchError>) {
+    let url = origin.url();
+    let source = fetcher.open(Wanted { headers, ..Wanted::whole(&url) }).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, headers);
     let mut bytes = Vec::new();
     let mut gated = true;
     loop {
@@ -264,6 +276,12 @@ async fn one_connection_is_the_rule() {
     whole_file(&fetcher(polite), &origin).await;
     let large = FetchSettings { parallel_from: SIZE as u64 + 1, ..several(4) };
     whole_file(&fetcher(large), &origin).await;
+    // So many transfers hold pieces in memory already.
+    let busy = fetcher(several(4));
+    let places = busy.inner().spreads.available_permits();
+    let places = busy.inner().spreads.try_acquire_many(u32::try_from(places).unwrap());
+    assert!(places.is_ok());
+    whole_file(&busy, &origin).await;
     assert_eq!(origin.parts(), []);
     let weak = Several::tagged("W/\"v1\"", |_| Reply::Part).await;
     whole_file(&fetcher(several(4)), &weak).await;
@@ -363,6 +381,27 @@ async fn what_was_cut_off_is_asked_for_again_and_nothing_else() {
     assert!(rest <= cut.0 + 1_000_000, "{parts:?}");
     let asked: usize = parts.iter().map(|(first, last)| last - first + 1).sum();
     assert!(asked < SIZE, "no more than the rest of one piece was asked for twice: {parts:?}");
+}
+
+#[tokio::test]
+async fn a_piece_that_is_cut_off_again_and_again_ends_the_attempt() {
+    let later = 3 * PIECE;
+    let cut = move |ask: Ask| if ask.first < later { Reply::Part } else { Reply::Cut(1_000) };
+    let origin = Several::start(cut).await;
+    let (bytes, end) = read(&fetcher(several(2)), &origin).await;
+    assert_eq!(end.unwrap_err().retry, Retry::Backoff);
+    assert!(bytes.len() >= later && bytes == origin.seen.file[..bytes.len()]);
+    let of_it = |(first, _): &&(usize, usize)| (later..later + PIECE).contains(first);
+    assert_eq!(origin.parts().iter().filter(of_it).count(), 4, "once, and three times more");
+}
+
+#[tokio::test]
+async fn each_piece_is_asked_for_with_the_headers_that_were_given() {
+    let origin = Several::start(|_| Reply::Part).await;
+    let headers = SourceHeaders::new(vec![("X-Key".to_owned(), "k".to_owned())]);
+    let (_, end) = read_with(&fetcher(several(4)), &origin, &headers).await;
+    assert_eq!(end, Ok(()));
+    assert_eq!(origin.seen.confided.load(Ordering::SeqCst), 1 + pieces().len());
 }
 
 #[tokio::test]
