@@ -1,16 +1,10 @@
-//! Whose job goes next: what an account with a long queue costs another one, and what a claim costs.
+//! Whose job goes next: what an account with a long queue costs another one.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-use haulage::domain::turns::Shares;
-use haulage::door::Clock;
-use haulage::store::sqlite::SqliteStore;
-use haulage::store::{ClaimRequest, HostPlaces, Store};
 
 use crate::server::{Server, fill_pending};
 use crate::{median, p99};
@@ -19,9 +13,6 @@ use crate::{median, p99};
 const PENDING: usize = 100_000;
 /// First jobs of the other account, without the load and with it.
 const FIRST_JOBS: usize = 200;
-/// Claims of one measurement, and jobs of each.
-const CLAIMS: usize = 100;
-const SLOTS: usize = 64;
 
 const SAMPLE: &[u8] = include_bytes!("../../tests/media/sample.mp4");
 
@@ -128,44 +119,4 @@ pub async fn fair() {
     show("on an idle node", &alone);
     show(&format!("beside {PENDING} pending of another"), &beside);
     println!("  ratio of the medians: {:.2}; {left} were left", median(beside) / median(alone));
-}
-
-/// What a claim of [`SLOTS`] jobs costs by the number of jobs and accounts that wait.
-pub async fn claims() {
-    println!("\na claim of {SLOTS} jobs, {CLAIMS} in a row");
-    for (jobs, accounts) in [(10_000, 1), (1_000_000, 1), (10_000, 1_000), (1_000_000, 1_000)] {
-        let dir = tempfile::tempdir().unwrap();
-        let names: Vec<String> = (1..accounts).map(|n| format!("account-{n}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        fill_pending(dir.path(), &names, jobs, "http://m.example/").await;
-        let times = claim_times(dir.path()).await;
-        let p50 = median(times.clone());
-        println!(
-            "  {jobs:>9} pending of {accounts:>5} accounts: p50 {p50:6.2} ms, p99 {:6.2} ms, {:.0} \
-             jobs/s",
-            p99(times),
-            SLOTS as f64 / p50 * 1_000.0
-        );
-    }
-}
-
-async fn claim_times(dir: &Path) -> Vec<f64> {
-    let store = SqliteStore::open(&dir.join("haulage.db")).await.unwrap();
-    let mut times = Vec::with_capacity(CLAIMS);
-    for _ in 0..CLAIMS {
-        let request = ClaimRequest {
-            slots: SLOTS,
-            spare: 0,
-            shares: Shares::default(),
-            hosts: HostPlaces::default(),
-            now: Clock::System.now(),
-            lease: Duration::from_secs(3_600),
-        };
-        let began = Instant::now();
-        let claims = store.job_claim(request).await.unwrap();
-        times.push(began.elapsed().as_secs_f64() * 1_000.0);
-        assert_eq!(claims.len(), SLOTS);
-    }
-    store.close().await.unwrap();
-    times
 }

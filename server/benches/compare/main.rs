@@ -11,12 +11,16 @@
 
 mod api;
 mod console;
+mod depths;
 mod fair;
 mod load;
 mod machine;
 mod origin;
 mod pages;
 mod peers;
+#[path = "../../src/store/postgres/tests/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the store use the rest")]
+mod postgres;
 mod pull;
 mod server;
 mod slow;
@@ -43,7 +47,7 @@ fn main() {
             api::cancel().await;
         }
         if wanted("claims") {
-            fair::claims().await;
+            depths::verbs().await;
         }
         if wanted("console") {
             console::pages().await;
