@@ -76,25 +76,32 @@ async fn in_postgres(url: &str, jobs: usize) -> Filled {
     for name in names(0) {
         store.account_create(&name, false, now).await.unwrap().unwrap();
     }
-    let first = first_key(now);
-    let (many, accounts, created) = (signed(jobs), signed(ACCOUNTS), now.0 - 3_600_000);
+    let first = fill_postgres(url, jobs, "http://m.example/").await;
+    Filled { store, first, jobs }
+}
+
+/// Fills a migrated database with pending jobs that are spread over all of its accounts, without going
+/// through the verbs. URLs are `prefix` and a number, keys the one returned and those that follow it.
+pub async fn fill_postgres(url: &str, jobs: usize, prefix: &str) -> Key {
     let mut db = foreign(url).await;
+    let now = Clock::System.now();
+    let (first, many, created) = (first_key(now), signed(jobs), now.0 - 3_600_000);
     let filling = db.transaction().await.unwrap();
     filling.batch_execute("SET LOCAL synchronous_commit = off").await.unwrap();
     let insert = "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, bytes,
             created, deadline, url_hash, url, request)
-        SELECT $2 + i, 1 + i % $3, 0, 0, 0, 0, $4 + i % 1000, 0, 0, $4, $4 + 86400000,
-            i * 2654435761, 'http://m.example/' || i || '.mp4',
+        SELECT $2 + i, 1 + i % (SELECT MAX(id) FROM account), 0, 0, 0, 0, $3::BIGINT + i % 1000, 0, 0,
+            $3, $3 + 86400000, i * 2654435761, $4 || i || '.mp4',
             '{\"title\":\"bench\",\"extension\":\"mp4\"}'
-        FROM generate_series(0, $1 - 1) i";
-    filling.execute(insert, &[&many, &first.0, &accounts, &created]).await.unwrap();
+        FROM generate_series(0, $1::BIGINT - 1) i";
+    filling.execute(insert, &[&many, &first.0, &created, &prefix]).await.unwrap();
     let count = "INSERT INTO queue (account, part, pending, running, waiting)
         SELECT account, 0, COUNT(*), 0, 0 FROM job GROUP BY account";
     filling.execute(count, &[]).await.unwrap();
     filling.commit().await.unwrap();
     db.batch_execute("VACUUM ANALYZE job").await.unwrap();
     db.batch_execute("CHECKPOINT").await.unwrap();
-    Filled { store, first, jobs }
+    first
 }
 
 fn names(from: usize) -> Vec<String> {
