@@ -143,6 +143,22 @@ async fn nothing_is_sent_in_chunks_with_trailers_or_to_be_checked_by_newer_servi
     }
 }
 
+/// OSS has another header for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn oss_is_asked_without_conditions() {
+    let bench = Bench::patient().await;
+    let url = bench.server.url("in/here").replace("s3://", "oss://");
+    let url = format!("{url}&region=cn-shanghai&style=path");
+    let oss = open(&url, bench.dir.path(), Duration::from_secs(60));
+    for (n, len) in [(1, 10), (2, LONG)] {
+        let file = staged(&bench.spool, &format!("job-{n}"), &noise(len)).await;
+        oss.publish(file, &key(n, 1)).await.unwrap();
+    }
+    assert_eq!((bench.server.count(Call::Put), bench.server.count(Call::Complete)), (1, 1));
+    let headers = bench.server.seen.headers.lock().unwrap();
+    assert!(!headers.iter().any(|(_, name, _)| name == "if-none-match"), "{headers:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_not_asked_again() {
     for (len, call) in [(10, Call::Put), (LONG, Call::Begin), (LONG, Call::Complete)] {
@@ -204,21 +220,16 @@ async fn a_success_with_an_error_in_it_is_no_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_completion_that_made_nothing_or_something_else_is_found_out() {
     for other in [None, Some(b"other")] {
-        let bench = Bench::with_timeout(4 * TIMEOUT).await;
-        bench.server.fail(Fault::always(Call::Part, When::Before, How::Hang));
-        let (file, name) = (bench.staged(&noise(LONG)).await, key(1, 1));
-        let mut publish = Box::pin(bench.blobs.publish(file, &name));
-        while bench.server.count(Call::Part) == 0 {
-            let a_moment = tokio::time::timeout(Duration::from_millis(5), &mut publish).await;
-            assert!(a_moment.is_err(), "it hangs");
-        }
+        let (bench, name) = (Bench::patient().await, key(1, 1));
         if let Some(other) = other {
             let file = staged(&bench.spool, "job-2", other).await;
-            bench.calm().publish(file, &name).await.unwrap();
+            bench.blobs.publish(file, &name).await.unwrap();
         }
-        // Answers as for a completion, and does nothing.
-        bench.server.fail(Fault::always(Call::Complete, When::Before, How::Completed));
-        let error = publish.await.unwrap_err();
+        // It came after the look for it; and the completion is answered, and does nothing.
+        bench.server.fail(Fault::once(Call::Head, When::Before, How::Status(404, "")));
+        bench.server.also_fail(Fault::always(Call::Complete, When::Before, How::Completed));
+        let file = bench.staged(&noise(LONG)).await;
+        let error = bench.blobs.publish(file, &name).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
         bench.assert_nothing_is_left("nothing was completed");
         assert_eq!(bench.server.objects().len(), 0, "what does not belong there is gone");
@@ -456,6 +467,12 @@ async fn what_a_service_does_not_keep_of_an_object_is_read_again() {
         );
         until_gone(&path).await;
     }
+    // Of another length it need not be.
+    let before = bench.server.count(Call::Get);
+    let file = bench.staged(&noise(11)).await;
+    let refused = bench.blobs.publish(file, &key(1, 1)).await;
+    assert!(matches!(refused, Err(BlobError::Taken(_))), "{refused:?}");
+    assert_eq!(bench.server.count(Call::Get), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

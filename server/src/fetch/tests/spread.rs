@@ -396,6 +396,44 @@ async fn a_piece_that_is_cut_off_again_and_again_ends_the_attempt() {
 }
 
 #[tokio::test]
+async fn a_refusal_in_the_middle_halves_the_connections_for_good() {
+    for status in ["403 Forbidden", "429 Too Many Requests", "503 Busy"] {
+        let asked = AtomicUsize::new(0);
+        let once = move |ask: Ask| match ask.first == 4 * PIECE {
+            true if asked.fetch_add(1, Ordering::SeqCst) == 0 => Reply::Status(status),
+            _ => Reply::Part,
+        };
+        let origin = Several::start(once).await;
+        let (fetcher, url) = (fetcher(several(4)), origin.url());
+        let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+        let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+        let mut bytes = spread.chunk().await.unwrap().unwrap().to_vec();
+        spread.settle().await;
+        origin.seen.gate.add_permits(1);
+        assert_eq!(spread.most(), 4);
+        while let Some(piece) = spread.chunk().await.unwrap() {
+            bytes.extend_from_slice(&piece);
+        }
+        assert!(bytes == origin.seen.file, "{status}");
+        assert!(spread.most() <= 2, "{status}: {}", spread.most());
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_a_redirect_led_to_has_one_connection() {
+    let origin = Several::start(|_| Reply::Part).await;
+    let to = format!("Location: {}\r\nContent-Length: 0\r\n", origin.url().expose());
+    let hop = move |_| vec![send(format!("HTTP/1.1 302 Found\r\n{to}\r\n"))];
+    let first = super::origin::Origin::start(hop).await;
+    let (fetcher, url) = (fetcher(several(4)), SourceUrl::new(first.url("/start.mp4")));
+    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+    origin.seen.gate.add_permits(1);
+    while spread.chunk().await.unwrap().is_some() {}
+    assert_eq!((first.heads().len(), origin.parts()), (1, vec![]));
+}
+
+#[tokio::test]
 async fn each_piece_is_asked_for_with_the_headers_that_were_given() {
     let origin = Several::start(|_| Reply::Part).await;
     let headers = SourceHeaders::new(vec![("X-Key".to_owned(), "k".to_owned())]);
