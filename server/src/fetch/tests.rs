@@ -10,6 +10,7 @@ mod policy;
 mod ranges;
 mod redirects;
 pub(super) mod road;
+mod several;
 mod spread;
 mod ssrf;
 mod tls;

@@ -1,209 +1,12 @@
 //! One file over several connections: that its bytes are right and in order whatever the origin does,
 //! and that origins which mind are left alone.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-
+use super::several::{Ask, GATED, PIECE, Reply, SIZE, Several};
 use super::*;
 use crate::domain::source_headers::SourceHeaders;
 use crate::fetch::spread::SEGMENT;
-use crate::run::tasks::Tasks;
-
-const PIECE: usize = 4 << 20;
-/// Bytes of the file: two pieces by the first answer, five and a bit by others.
-const SIZE: usize = 7 * PIECE + 12_345;
-/// What a whole answer sends before it waits for [`Origin::gate`].
-const GATED: usize = PIECE;
-
-/// What is asked, by how many at the same time.
-#[derive(Clone, Copy, Debug)]
-struct Ask {
-    /// Requests for a part before this one.
-    nth: usize,
-    first: usize,
-    live: usize,
-}
-
-/// What a request for a part is answered.
-#[derive(Clone, Copy, Debug)]
-enum Reply {
-    Part,
-    Status(&'static str),
-    /// The whole file, as if no part were asked for.
-    Whole,
-    /// With a `Content-Range` of the piece behind it.
-    Lie,
-    /// Fewer bytes than asked for, and saying so.
-    Short,
-    /// Of another version.
-    Changed,
-    /// The end after so many bytes.
-    Cut(usize),
-    /// Nothing, for ever.
-    Silence,
-}
-
-type Script = Arc<dyn Fn(Ask) -> Reply + Send + Sync>;
-
-struct Several {
-    at: std::net::SocketAddr,
-    seen: Arc<Seen>,
-}
-
-struct Seen {
-    file: Vec<u8>,
-    /// First and last byte of each part asked for, and the condition.
-    parts: Mutex<Vec<(usize, usize, String)>>,
-    wholes: AtomicUsize,
-    /// Requests that showed the headers given for this origin.
-    confided: AtomicUsize,
-    live: AtomicUsize,
-    most: AtomicUsize,
-    gate: Semaphore,
-    tag: &'static str,
-}
-
-fn file() -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut bytes = Vec::with_capacity(SIZE + 8);
-    while bytes.len() < SIZE {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(SIZE);
-    bytes
-}
-
-impl Several {
-    async fn start(script: impl Fn(Ask) -> Reply + Send + Sync + 'static) -> Self {
-        Self::tagged("\"v1\"", script).await
-    }
-
-    async fn tagged(
-        tag: &'static str,
-        script: impl Fn(Ask) -> Reply + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen {
-            file: file(),
-            parts: Mutex::default(),
-            wholes: AtomicUsize::new(0),
-            confided: AtomicUsize::new(0),
-            live: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
-            gate: Semaphore::new(0),
-            tag,
-        });
-        let (all, tasks, script) = (Arc::clone(&seen), Tasks::new(), Arc::new(script) as Script);
-        let spawner = tasks.clone();
-        drop(tasks.spawn("origin", async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (seen, script) = (Arc::clone(&all), Arc::clone(&script));
-                drop(spawner.spawn("origin connection", async move {
-                    let live = seen.live.fetch_add(1, Ordering::SeqCst) + 1;
-                    seen.most.fetch_max(live, Ordering::SeqCst);
-                    let _ = serve(stream, &seen, &script, live).await;
-                    seen.live.fetch_sub(1, Ordering::SeqCst);
-                }));
-            }
-        }));
-        Self { at, seen }
-    }
-
-    fn url(&self) -> SourceUrl {
-        SourceUrl::new(format!("http://{}/v.mp4?Signature=s3cret", self.at))
-    }
-
-    fn parts(&self) -> Vec<(usize, usize)> {
-        self.seen.parts.lock().unwrap().iter().map(|(first, last, _)| (*first, *last)).collect()
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    seen: &Seen,
-    script: &Script,
-    live: usize,
-) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
-    seen.confided.fetch_add(usize::from(field("x-key: ") == Some("k")), Ordering::SeqCst);
-    let range = field("range: bytes=").and_then(|range| range.split_once('-'));
-    let common = format!("ETag: {}\r\nConnection: close\r\n", seen.tag);
-    let Some((first, last)) = range else {
-        seen.wholes.fetch_add(1, Ordering::SeqCst);
-        return whole(&mut stream, seen, &common).await;
-    };
-    let (first, last) = (first.parse().unwrap(), last.parse().unwrap_or(SIZE - 1));
-    let nth = {
-        let mut parts = seen.parts.lock().unwrap();
-        parts.push((first, last, field("if-range: ").unwrap_or_default().to_owned()));
-        parts.len() - 1
-    };
-    let bytes = &seen.file[first..=last];
-    let part = |first: usize, last: usize, tag: &str, length: usize| {
-        format!(
-            "HTTP/1.1 206 Partial Content\r\nETag: {tag}\r\nConnection: close\r\nContent-Range: bytes \
-             {first}-{last}/{SIZE}\r\nContent-Length: {length}\r\n\r\n"
-        )
-    };
-    match script(Ask { nth, first, live }) {
-        Reply::Part => {
-            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
-            stream.write_all(bytes).await
-        }
-        Reply::Status(status) => {
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            stream.write_all(head.as_bytes()).await
-        }
-        Reply::Whole => {
-            let head = format!("HTTP/1.1 200 OK\r\n{common}Content-Length: {SIZE}\r\n\r\n");
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&seen.file).await
-        }
-        Reply::Lie => {
-            let (first, last) = (first + 1, last + 1);
-            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
-            stream.write_all(bytes).await
-        }
-        Reply::Short => {
-            let half = bytes.len() / 2;
-            let head = part(first, first + half - 1, seen.tag, half);
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&bytes[..half]).await
-        }
-        Reply::Changed => {
-            stream.write_all(part(first, last, "\"v2\"", bytes.len()).as_bytes()).await?;
-            stream.write_all(&vec![0; bytes.len()]).await
-        }
-        Reply::Silence => std::future::pending().await,
-        Reply::Cut(after) => {
-            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
-            stream.write_all(&bytes[..after]).await?;
-            stream.flush().await
-        }
-    }
-}
-
-async fn whole(stream: &mut TcpStream, seen: &Seen, common: &str) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\n{common}Content-Length: {SIZE}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(&seen.file[..GATED]).await?;
-    seen.gate.acquire().await.unwrap().forget();
-    stream.write_all(&seen.file[GATED..]).await
-}
 
 fn several(parallel_ranges: usize) -> FetchSettings {
     FetchSettings { parallel_ranges, max_bytes: 1 << 30, ..settings() }
@@ -286,6 +89,23 @@ async fn one_connection_is_the_rule() {
     let weak = Several::tagged("W/\"v1\"", |_| Reply::Part).await;
     whole_file(&fetcher(several(4)), &weak).await;
     assert_eq!(weak.parts(), [], "without a strong validator no two answers are put together");
+}
+
+/// The first answer does not move, and the pieces come at once: they wait in memory.
+#[tokio::test]
+async fn no_more_pieces_wait_than_the_transfer_may_have_connections() {
+    for most in [2, 3] {
+        let origin = Several::start(|_| Reply::Part).await;
+        let (fetcher, url) = (fetcher(several(most)), origin.url());
+        let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+        let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+        let mut came = 0;
+        while came < GATED {
+            came += spread.chunk().await.unwrap().unwrap().len();
+            spread.settle().await;
+        }
+        assert_eq!(origin.parts().len(), most - 1, "beside the first answer");
+    }
 }
 
 /// Nobody waits at a host, so a transfer may not sit on its further places.
