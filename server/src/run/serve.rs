@@ -252,13 +252,13 @@ async fn launch(
     let shared = Shared { stop: on_stop, tasks: on_tasks, metrics, board, wake, receiving };
     let api = Arc::new(parts.api(&shared, &base_url));
     let worker = Arc::new(parts.worker(&shared, parts.tools()?));
-    let node = members::record(address.to_string(), roles, &parts.clock);
+    let node = members::record(&api.ops.node, roles);
     let node_id = node.id.clone();
     let (member, clock, on_stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
-    let every = config.lease / 3;
+    let (every, board) = (config.lease / 3, shared.board.clone());
     // Not one of those whose end a stop waits for: it tells of the stop.
     Tasks::new().spawn("member", async move {
-        members::beat(member.as_ref(), node, clock, every, on_stop).await;
+        members::beat(member.as_ref(), node, &board, clock, every, on_stop).await;
     });
 
     let transfers = tokio::runtime::Builder::new_multi_thread()
@@ -427,6 +427,8 @@ impl Parts<'_> {
             doc: in_force.setting.doc.to_owned(),
         });
         NodeFacts {
+            id: members::new_id(),
+            address: self.address,
             started: self.clock.now(),
             lease: self.config.lease,
             transfer_limit: self.config.transfers,

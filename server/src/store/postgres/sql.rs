@@ -398,11 +398,11 @@ statements! {
     MASTER_KEY_KEEP = "INSERT INTO installation (one, master_key) VALUES (TRUE, $1) \
         ON CONFLICT (one) DO NOTHING";
     MASTER_KEY_FIND = "SELECT master_key FROM installation";
-    NODE_BEAT = "INSERT INTO node (id, address, roles, version, started, seen, draining) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET \
-        seen = excluded.seen, draining = excluded.draining";
+    NODE_BEAT = "INSERT INTO node (id, address, roles, version, started, seen, draining, transfers) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET \
+        seen = excluded.seen, draining = excluded.draining, transfers = excluded.transfers";
     NODE_LEAVE = "DELETE FROM node WHERE id = $1";
-    NODES = "SELECT id, address, roles, version, started, seen, draining FROM node \
+    NODES = "SELECT id, address, roles, version, started, seen, draining, transfers FROM node \
         WHERE seen >= $1 ORDER BY started, id LIMIT $2";
     RATE_TAKE = "SELECT given, wait FROM rate_take($1, $2, $3, $4)";
 
