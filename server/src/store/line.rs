@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
 
     /// The first entry of a lane that could go now.
     fn first_of<L: Lanes>(&mut self, lanes: &mut L, lane: Lane) -> Result<Option<Entry>, L::Error> {
-        if let Some(entry) = self.from_the_head(lanes, lane)? {
+        if let Some(entry) = self.at_the_head(lanes, lane)? {
             return Ok(Some(entry));
         }
         if let Some(entry) = self.once_more(lanes, lane)? {
@@ -203,7 +203,7 @@ impl<'a> Search<'a> {
     }
 
     /// Looks for the first job of a host that was passed over and has a place now.
-    fn from_the_head<L: Lanes>(
+    fn at_the_head<L: Lanes>(
         &mut self,
         lanes: &mut L,
         lane: Lane,

@@ -34,7 +34,8 @@ async fn submit(nodes: &Addresses, first: usize, session: &str, url: &str) -> St
             Some(answer) if answer.status == 200 => {
                 return answer.ok()["UploadJobs"][0]["JobId"].as_str().unwrap().to_owned();
             }
-            refused => refusals.push(format!("{address}: {refused:?}")),
+            Some(refused) => refusals.push(format!("{address}: {}", refused.text())),
+            None => refusals.push(format!("{address}: no answer")),
         }
     }
     panic!("neither node took {session}: {refusals:?}");
@@ -82,8 +83,8 @@ async fn a_rolling_restart_under_load_charges_loses_and_repeats_nothing() {
     let known: Addresses = Arc::new(Mutex::new(addresses));
     let held: Vec<String> = (0..HELD).map(|n| format!("/held/{n}.mp4")).collect();
     let mut ids = Vec::new();
-    for path in &held {
-        ids.push(submit(&known, 0, path, &origin.url(path)).await);
+    for (n, path) in held.iter().enumerate() {
+        ids.push(submit(&known, n, &format!("held-{n}"), &origin.url(path)).await);
     }
     until("both nodes have transfers under way", SOON, || async {
         held.iter().all(|path| origin.seen(path) == 1).then_some(())
