@@ -113,6 +113,24 @@ async fn nodes_that_claim_at_once_share_all_jobs_and_no_job_twice() {
     pair.close().await;
 }
 
+/// Another node is in the middle of claiming the next job, and takes its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_waits_for_no_other_and_takes_the_job_behind() {
+    let test = "a_claim_waits_for_no_other_and_takes_the_job_behind";
+    let Some(cluster) = cluster::shared(Version::Fifteen, test) else { return };
+    let pair = Pair::new(cluster).await;
+    let keys = pair.bed.submit(pair.bed.account, &["a", "b"], at(0)).await;
+    let other = foreign(&pair.url).await;
+    let hold = format!("BEGIN; SELECT 1 FROM job WHERE key = {} FOR UPDATE", keys[0].0);
+    other.batch_execute(&hold).await.unwrap();
+    // It would be refused if it waited: the other goes on only after it.
+    assert_eq!(pair.bed.claim_one(at(0)).await.job().key, keys[1]);
+    assert!(pair.bed.claim(9, at(0)).await.is_empty());
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(pair.bed.claim_one(at(0)).await.job().key, keys[0]);
+    pair.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_limit_of_one_account_holds_over_nodes_that_claim_at_once() {
     let test = "the_limit_of_one_account_holds_over_nodes_that_claim_at_once";
