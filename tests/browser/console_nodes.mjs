@@ -11,7 +11,7 @@ import { WITH_KEY } from './explorer.mjs';
 import { PHONE, arrange, closeBrowser, pictures, staysPut, withPage } from './lib.mjs';
 import { serve, stopAll } from './server.mjs';
 
-const SETTINGS = { ...WITH_KEY, ...JSON.parse(process.env.FARM), HAULAGE_LEASE: '1s' };
+const SETTINGS = { ...WITH_KEY, ...JSON.parse(process.env.FARM), HAULAGE_LEASE: '3s' };
 
 let first;
 before(async () => { first = await serve(SETTINGS); });

@@ -28,6 +28,13 @@ async fn in_state(client: &Client, address: &str, state: &str) -> Value {
     .await
 }
 
+/// The rows of the table of nodes.
+fn rows_of(page: &str) -> Vec<String> {
+    let (_, section) = page.split_once("id=\"nodes\"").expect("a part with the nodes");
+    let section = section.split("</section>").next().unwrap();
+    section.split("<tr>").skip(2).map(str::to_owned).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_see_which_nodes_work_drain_and_are_silent() {
     let test = "operators_see_which_nodes_work_drain_and_are_silent";
@@ -57,23 +64,26 @@ async fn operators_see_which_nodes_work_drain_and_are_silent() {
     in_state(&client, &gone, "Silent").await;
     worker.node.stop().drain();
     in_state(&client, &there, "Draining").await;
-    // Metrics count those that are not silent.
-    let metrics = client.get("/metrics", &[]).await;
-    let metrics = metrics.text();
-    assert!(metrics.contains("haulage_nodes 2\n"), "{metrics}");
-    assert!(metrics.contains("haulage_nodes_draining 1\n"), "{metrics}");
+    until("metrics count those that are not silent", SOON, || async {
+        let metrics = client.get("/metrics", &[]).await;
+        let has = |line: &str| metrics.text().lines().any(|found| found == line);
+        (has("haulage_nodes 2") && has("haulage_nodes_draining 1")).then_some(())
+    })
+    .await;
 
-    let page = Browser::signed_in(&client).await.get("/console").await;
-    let (_, section) = page.text().split_once("id=\"nodes\"").expect("a part with the nodes");
-    let section = section.split("</section>").next().unwrap();
-    let rows: Vec<&str> = section.split("<tr>").skip(2).collect();
-    let row = |address: &str| -> &str {
-        rows.iter().find(|row| row.contains(address)).unwrap_or_else(|| panic!("{section}"))
-    };
-    assert!(row(&here).contains("Ready") && row(&here).contains("this one"));
-    assert!(row(&there).contains("Draining") && !row(&there).contains("this one"));
-    assert!(row(&gone).contains("Silent"));
-    assert!(rows[2].contains(&gone), "the silent one is last");
+    let browser = Browser::signed_in(&client).await;
+    let rows = until("the page tells the three states", SOON, || async {
+        let rows = rows_of(browser.get("/console").await.text());
+        let told = |address: &str, state: &str| {
+            rows.iter().any(|row| row.contains(address) && row.contains(state))
+        };
+        let all = told(&here, "Ready") && told(&there, "Draining") && told(&gone, "Silent");
+        all.then_some(rows)
+    })
+    .await;
+    let this = rows.iter().filter(|row| row.contains("this one")).collect::<Vec<_>>();
+    assert!(this.len() == 1 && this[0].contains(&here), "{rows:?}");
+    assert!(rows[2].contains(&gone), "the silent one is last: {rows:?}");
 
     origin.open_gate();
     worker.node.wait().await;
