@@ -13,6 +13,7 @@ mod connect;
 mod counts;
 mod desk;
 mod failure;
+mod hosts;
 mod jobs;
 mod lanes;
 mod link;
@@ -33,11 +34,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::batches::Batches;
 pub use self::connect::Server;
 use self::connect::{Duty, Place};
+use self::hosts::Driver;
 use self::jobs::Judge;
 use self::link::Link;
 use self::listen::Wake;
@@ -116,6 +119,7 @@ impl PostgresStore {
         let connections = connections.max(LEAST_CONNECTIONS);
         let readers = connections / 3;
         let link = Link::new(
+            place.hosts().clone(),
             place.pool(connections - readers, Duty::Write)?,
             place.pool(readers, Duty::Read)?,
         );
@@ -224,6 +228,8 @@ async fn follow(link: &Link, clock: &Arc<Followed>) -> StoreResult<()> {
 
 /// How often a node looks at the database's clock.
 const LOOK: Duration = Duration::from_secs(5);
+/// A database that needs longer for it may hang, with all connections open.
+const LOOK_TIME: Duration = Duration::from_secs(2);
 
 async fn keep_following(link: Link, clock: Arc<Followed>, stop: CancellationToken) {
     loop {
@@ -231,15 +237,19 @@ async fn keep_following(link: Link, clock: Arc<Followed>, stop: CancellationToke
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = follow(&link, &clock).await {
-            tracing::warn!(%error, "cannot look at the database's clock; it is taken to go on");
+        match timeout(LOOK_TIME, follow(&link, &clock)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot look at the database's clock; it is taken to go on");
+            }
+            Err(_) => link.look_for_the_primary().await,
         }
     }
 }
 
 /// Runs what needs a connection beside what drives it.
 async fn with_driver<T>(
-    driver: connect::Driver,
+    driver: Driver,
     work: impl Future<Output = StoreResult<T>>,
 ) -> StoreResult<T> {
     tokio::pin!(work);
@@ -483,7 +493,7 @@ impl Store for PostgresStore {
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {
-        self.link.read(keys.to_vec(), |db, keys| queries::states(db, keys).boxed()).await
+        self.link.write(keys.to_vec(), |write, keys| queries::states(write, keys).boxed()).await
     }
 
     async fn media_find(&self, account: AccountId, media: MediaRef) -> StoreResult<MediaLookup> {

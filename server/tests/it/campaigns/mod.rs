@@ -2,6 +2,7 @@
 //! of them on every change and as many as wanted in its long form (`docs/testing.md`).
 
 mod check;
+mod failover;
 mod history;
 mod kill;
 mod load;
