@@ -132,7 +132,7 @@ impl Pair {
     /// Nodes that listen at the primary.
     pub fn listeners(&self) -> usize {
         let listeners = "SELECT count(*) FROM pg_stat_activity \
-            WHERE application_name = 'haulage listener' AND query LIKE 'LISTEN%'";
+            WHERE application_name = 'haulage listener'";
         self.ask(listeners).parse().unwrap_or(0)
     }
 

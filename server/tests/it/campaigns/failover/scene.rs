@@ -17,9 +17,13 @@ use crate::harness::process::Process;
 use crate::harness::seeded::Seeded;
 use crate::harness::{SOON, spawn, until};
 
-/// Clients of each node, and URLs of one of their submissions.
+/// Clients of each node, URLs of one of their submissions, and how many of those they cancel.
 const LANES: usize = 2;
 pub const URLS: usize = 5;
+const CANCELS: usize = 2;
+/// Transfers of a node, and how long each takes: so that there is a line, in which cancels find jobs.
+const TRANSFERS: &str = "4";
+const TRANSFER: Duration = Duration::from_millis(60);
 /// The longest pause of a client between two steps, and the pause before it asks again.
 const PACE: Duration = Duration::from_millis(60);
 const AGAIN: Duration = Duration::from_millis(50);
@@ -61,7 +65,7 @@ impl Scene {
         for node in 0..self.nodes.len() {
             for lane in 0..LANES {
                 let name = format!("client-{node}-{lane}");
-                let told = self.told(node, &name);
+                let told = self.told(node, &name).slowly(TRANSFER);
                 lanes.push(spawn(work(told, name, choices.branch(), state.clone())));
             }
         }
@@ -100,6 +104,7 @@ fn home(dir: &Path, node: usize, url: &str) -> Home {
         .with("HAULAGE_DATABASE_CONNECTIONS", "8")
         .with("HAULAGE_MASTER_KEY_FILE", &dir.join("master.key").display().to_string())
         .with("HAULAGE_LEASE", "3s")
+        .with("HAULAGE_TRANSFERS", TRANSFERS)
         .storing(objects)
 }
 
@@ -149,7 +154,7 @@ impl Load {
     }
 }
 
-/// Submits several, cancels one of them, and looks at one of the earlier ones, until it is over.
+/// Submits several, cancels the last of them, and looks at one of the earlier ones, until it is over.
 async fn work(told: Told, name: String, mut choices: Seeded, state: State) {
     let mut mine: Vec<String> = Vec::new();
     for step in 0.. {
@@ -163,9 +168,8 @@ async fn work(told: Told, name: String, mut choices: Seeded, state: State) {
             return;
         };
         state.acknowledged.fetch_add(jobs.len(), Ordering::SeqCst);
-        let one = choices.pick(&jobs).clone();
         // Without an answer it may have happened; the checker allows both.
-        drop(told.cancel(std::slice::from_ref(&one)).await);
+        drop(told.cancel(&jobs[URLS - CANCELS..]).await);
         mine.extend(jobs);
         let earlier = choices.pick(&mine).clone();
         drop(told.look(&[earlier]).await);
