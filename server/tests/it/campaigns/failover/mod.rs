@@ -164,6 +164,7 @@ async fn a_failover_to_a_synchronous_standby_loses_nothing_acknowledged() {
     }
     let switches = count_from("HAULAGE_TEST_FAILOVERS", SWITCHES);
     let nodes = if switches > SWITCHES { MANY_NODES } else { NODES };
+    let nodes = count_from("HAULAGE_TEST_FAILOVER_NODES", nodes);
     let mut choices = Seeded::from_environment();
     let dir = directory();
     let mut pair = Pair::start(&dir.path().join("postgres"), Standby::Synchronous);
