@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cluster::{self, Cluster, Version, foreign, run};
-use super::{PostgresStore, fresh, open, until};
+use super::{Judge, PostgresStore, fresh, open, until};
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{Bed, at, new_job, submission};
 use crate::store::{Store, StoreError, Submitted};
@@ -145,21 +146,27 @@ async fn a_primary_that_hangs_is_given_up_for_the_one_that_took_over() {
     let several = url.replace(&format!("127.0.0.1:{}/", cluster.port()), &both);
     assert_ne!(several, url);
     // A host that is silent from the beginning holds up nobody.
-    let store = Arc::new(fresh(&several).await);
+    PostgresStore::migrate(&several).await.unwrap();
+    let store = Arc::new(PostgresStore::open_judged(&several, 16, Judge::Caller).await.unwrap());
     let bed = Bed::new(store.clone()).await;
-    bed.one(at(0)).await;
+    // Several of its connections are idle.
+    join_all((0..16).map(|_| store.stats())).await;
+    join_all((0..8).map(|_| bed.one(at(0)))).await;
     second.send_replace(false);
     first.send_replace(true);
     // On a connection that is open, and answers nothing.
     let call = submission(bed.account, vec![new_job("b")], at(1));
     let answer = store.job_submit(call).await;
     assert!(matches!(answer, Ok(Submitted::Accepted(_))), "{answer:?}");
-    assert_eq!(store.stats().await.unwrap().pending, 2);
-    assert_eq!(number(&url, "SELECT COUNT(*) FROM job").await, 2, "once");
+    assert_eq!(number(&url, "SELECT COUNT(*) FROM job").await, 9, "once");
+    // No idle one is used again.
+    for stats in join_all((0..8).map(|_| store.stats())).await {
+        assert_eq!(stats.unwrap().pending, 9);
+    }
     // The old one wakes up, and is not gone back to.
     first.send_replace(false);
     bed.one(at(2)).await;
     first.send_replace(true);
-    assert_eq!(store.stats().await.unwrap().pending, 3);
+    assert_eq!(store.stats().await.unwrap().pending, 10);
     store.close().await.unwrap();
 }
