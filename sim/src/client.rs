@@ -29,6 +29,9 @@ const JOBS: u64 = 4;
 #[derive(Clone, Debug)]
 pub struct Credentials {
     pub account: AccountId,
+    /// The account's name.
+    pub name: String,
+    pub weight: u8,
     pub id: String,
     pub secret: String,
 }
@@ -118,6 +121,9 @@ impl Client {
         let count = self.rng.range(1, many);
         let urls: Vec<String> = (0..count).map(|_| self.new_url()).collect();
         let mut params = vec![("UploadURLs".to_owned(), joined(&urls))];
+        if self.rng.is(self.world.swarm.client.priority) {
+            params.push(("UploadMetadatas".to_owned(), self.priorities(&urls)));
+        }
         let with_session = self.rng.is(0.6);
         if with_session {
             params.push(("SessionId".to_owned(), format!("s{}-{}", self.number, self.urls)));
@@ -144,6 +150,16 @@ impl Client {
             }
             self.look_at(&ids).await;
         }
+    }
+
+    /// Some of the jobs are more urgent or less.
+    fn priorities(&mut self, urls: &[String]) -> String {
+        let mut entries = Vec::new();
+        for url in urls {
+            let level = ["low", "normal", "high"][self.rng.index(3)];
+            entries.push(serde_json::json!({ "SourceURL": url, "Priority": level }));
+        }
+        Value::Array(entries).to_string()
     }
 
     fn judge_submit(&self, urls: &[String], answers: &[Vec<String>], with_session: bool) {

@@ -20,12 +20,14 @@ use haulage::domain::media::{MediaFacts, MediaType};
 use haulage::domain::time::Timestamp;
 use haulage::door::Clock;
 use haulage::door::random::Chance;
+use haulage::door::schedule::Schedule;
 use haulage::fetch::{FetchSettings, Fetcher};
 use haulage::probe::{Examine, Hint, ProbeError};
 use haulage::run::recovery::recover;
 use haulage::run::serve::{Parts, Shared, Tools, partial_limits};
 use haulage::run::stop::Stop;
 use haulage::run::tasks::Tasks;
+use haulage::run::timekeeping;
 use haulage::store::Store;
 use haulage::worker::janitor::SweepError;
 use haulage::worker::{Worker, beat, claims, janitor};
@@ -34,6 +36,7 @@ use crate::life::Life;
 use crate::link::Link;
 use crate::objects::Shelf;
 use crate::origin::{Names, Wires};
+use crate::plants::Plant;
 use crate::world::{World, pause, spawn};
 
 /// After an abort, tasks have this long (as `run::serve` has it).
@@ -58,6 +61,7 @@ pub struct Process {
     pub stop: Stop,
     pub router: Router,
     pub worker: Arc<Worker>,
+    schedule: Schedule,
     spool: PathBuf,
 }
 
@@ -162,9 +166,9 @@ impl Node {
         };
         *self.lock() = Some(process.clone());
         // The first steps are the node's own and may be cut short like any others.
-        let (node, on, of) = (self.clone(), world.clone(), process.clone());
+        let (on, of) = (world.clone(), process.clone());
         let prepared = process.tasks.spawn("start", async move {
-            let prepared = prepare(&on, of.worker.store.as_ref(), &spool, node.clock()).await;
+            let prepared = prepare(&on, of.worker.store.as_ref(), &spool, &of.schedule).await;
             if prepared.is_ok() {
                 run(&of);
             }
@@ -191,6 +195,13 @@ impl Node {
         directory: PathBuf,
     ) -> Result<Process, String> {
         let config = world.swarm.config();
+        let by_wall = world.has(Plant::LoneNodeGoesByTheWallClock);
+        let schedule = if world.swarm.embedded && !by_wall {
+            Schedule::alone(self.clock.clone())
+        } else {
+            // What it says is told anew by the shared clock, see `link`.
+            Schedule::of(self.clock.clone())
+        };
         let link = Link {
             world: world.clone(),
             node: self.clone(),
@@ -203,6 +214,7 @@ impl Node {
             config: &config,
             in_force: &[],
             clock: self.clock.clone(),
+            schedule: schedule.clone(),
             vault: world.vault.clone(),
             store: Arc::new(link),
             spool,
@@ -228,7 +240,7 @@ impl Node {
         let worker = Arc::new(parts.worker(&shared, tools));
         let (life, spool) = (life.clone(), directory);
         let Shared { stop, tasks, .. } = shared;
-        Ok(Process { life, tasks, stop, router, worker, spool })
+        Ok(Process { life, tasks, stop, router, worker, schedule, spool })
     }
 
     /// SIGTERM, as `run::serve` answers it: drain, then abort, then end; and the next start.
@@ -263,16 +275,23 @@ async fn prepare(
     world: &World,
     store: &dyn Store,
     spool: &Spool,
-    clock: &Clock,
+    schedule: &Schedule,
 ) -> Result<(), SweepError> {
     let limits = partial_limits(&world.swarm.config());
     // Nodes that share a store must not end each other's leases.
     let is_shared = !world.swarm.embedded;
-    recover(store, spool, &limits, clock.now(), is_shared).await
+    if !is_shared {
+        timekeeping::begin(schedule, store).await?;
+    }
+    recover(store, spool, &limits, schedule.now(), is_shared).await
 }
 
 fn run(process: &Process) {
-    let Process { tasks, worker, .. } = process;
+    let Process { tasks, worker, schedule, stop, .. } = process;
+    let (time, store, on_stop) = (schedule.clone(), worker.store.clone(), stop.clone());
+    tasks.spawn("timekeeping", async move {
+        timekeeping::keep(&time, store.as_ref(), &on_stop).await;
+    });
     tasks.spawn("claims", claims::run(worker.clone()));
     let w = worker.clone();
     tasks.spawn("beat", async move { beat::keep(&w).await });

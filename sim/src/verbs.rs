@@ -183,14 +183,14 @@ impl Store for Link {
 
     async fn job_claim(&self, request: ClaimRequest) -> StoreResult<Vec<Claim>> {
         let known = plants::before_claim(self);
-        let (now, lease) = (request.now, request.lease);
+        let asked = request.clone();
         let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<Vec<Claim>>> {
             Box::pin(async move {
                 let request = ClaimRequest { now: s.now(request.now), ..request };
                 plants::claim(&s, known, request).await
             })
         };
-        self.call("job_claim", Deed::Claim { told: now, lease }, effect).await
+        self.call("job_claim", Deed::Claim(asked), effect).await
     }
 
     async fn job_beat(&self, beats: &[Beat], until: Timestamp) -> StoreResult<Vec<Beat>> {

@@ -1,0 +1,73 @@
+//! How a lone node's schedule ([`Schedule`]) and the wall clock come together again after one of them
+//! was set: at a start, and when there are no jobs.
+
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::stop::Stop;
+use crate::door::schedule::Schedule;
+use crate::store::{PageRequest, Stats, Store, StoreResult};
+
+/// How often the wall clock is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Before anything else is done with jobs: where the wall clock went back while jobs wait, the schedule
+/// goes on from the newest of them. None of them then waits for a time that has been.
+///
+/// # Errors
+/// Those of the store.
+pub async fn begin(schedule: &Schedule, store: &dyn Store) -> StoreResult<()> {
+    if is_empty(&store.stats().await?) {
+        return Ok(());
+    }
+    // Times of acceptance grow with the keys while jobs are there.
+    let newest = store.job_page(PageRequest { limit: 1, ..PageRequest::default() }).await?;
+    if let Some(newest) = newest.jobs.first() {
+        schedule.not_before(newest.created);
+    }
+    Ok(())
+}
+
+/// Notices steps of the wall clock, and takes them over when no job is there whose times they could
+/// upset. Ends when the node drains.
+pub async fn keep(schedule: &Schedule, store: &dyn Store, stop: &Stop) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.draining() => return,
+            _ = tick.tick() => {}
+        }
+        if !schedule.is_off() {
+            told = false;
+            continue;
+        }
+        let off_ms = schedule.off();
+        match try_take_over(schedule, store).await {
+            Ok(true) => tracing::info!(off_ms, "the clock of this machine was set"),
+            Ok(false) if !told => {
+                told = true;
+                tracing::warn!(
+                    off_ms,
+                    "the clock of this machine was set while jobs wait: times of jobs go by the old one until none does"
+                );
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "cannot look whether jobs wait"),
+        }
+    }
+}
+
+async fn try_take_over(schedule: &Schedule, store: &dyn Store) -> StoreResult<bool> {
+    // First this, then the look: a job that is accepted meanwhile spoils it.
+    let Some(lull) = schedule.lull() else { return Ok(false) };
+    Ok(is_empty(&store.stats().await?) && schedule.take_over(lull))
+}
+
+fn is_empty(stats: &Stats) -> bool {
+    let Stats { pending, running, waiting, awaiting, oldest_ready: _ } = *stats;
+    pending + running + waiting + awaiting == 0
+}
