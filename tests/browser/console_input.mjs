@@ -104,10 +104,9 @@ test('a server that is down is named, what was typed stays, and is sent when it 
     await axe(page);
     assert.equal(await page.getByLabel('URLs, one a line').inputValue(), 'http://media.example/kept.mp4');
     // Another server at the address: it knows no session, so it asks for the key first.
-    const second = await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
+    await serve({ ...WITH_KEY, HAULAGE_LISTEN: address });
     await page.getByRole('button', { name: 'Submit', exact: true }).click();
     await page.getByText('what you typed is kept').waitFor();
-    await second.stop();
   });
 });
 
@@ -119,9 +118,8 @@ test('a page that is watched says when the server is gone, and goes on when it i
     await page.locator('#live-note').getByText('Live').waitFor();
     await first.stop();
     await page.locator('#live-note').getByText('Connection lost; trying again.').waitFor();
-    const second = await serve({ ...WITH_KEY, HAULAGE_DATA_DIR: first.data, HAULAGE_LISTEN: address });
+    await serve({ ...WITH_KEY, HAULAGE_DATA_DIR: first.data, HAULAGE_LISTEN: address });
     await page.locator('#live-note').getByText('Live').waitFor();
-    await second.stop();
   });
 });
 

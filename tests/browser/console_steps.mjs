@@ -14,6 +14,8 @@ export async function atConsole({ expected = [], ...options }, body) {
   await withPage({ ...options, expected: [answered(401), ...expected] }, async (page, context) => {
     await signIn(page);
     await page.getByRole('button', { name: 'Sign out' }).waitFor();
+    // With all that belongs to it: a test may end the server at once.
+    await page.waitForLoadState();
     await body(page, context);
   });
 }

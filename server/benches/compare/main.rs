@@ -1,7 +1,7 @@
 //! What Haulage costs, beside peers, in one run on one machine.
 //!
-//! `cargo bench --bench compare -- [api] [claims] [console] [enqueue] [fair] [lists] [pull] [small]
-//! [slow]` (all by default). Figures beside peers are the median of [`ROUNDS`] rounds in which the
+//! `cargo bench --bench compare -- [api] [claims] [console] [enqueue] [fair] [lists] [nodes] [pull]
+//! [small] [slow]` (all by default). Figures beside peers are the median of [`ROUNDS`] rounds in which the
 //! sides take turns; the ratio is what to quote. The load generator shares the cores with what it
 //! measures. Traffic stays on loopback.
 
@@ -11,12 +11,17 @@
 
 mod api;
 mod console;
+mod depths;
 mod fair;
 mod load;
 mod machine;
+mod nodes;
 mod origin;
 mod pages;
 mod peers;
+#[path = "../../src/store/postgres/tests/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the store use the rest")]
+mod postgres;
 mod pull;
 mod server;
 mod slow;
@@ -43,7 +48,7 @@ fn main() {
             api::cancel().await;
         }
         if wanted("claims") {
-            fair::claims().await;
+            depths::verbs().await;
         }
         if wanted("console") {
             console::pages().await;
@@ -56,6 +61,9 @@ fn main() {
         }
         if wanted("lists") {
             pages::lists().await;
+        }
+        if wanted("nodes") {
+            nodes::three().await;
         }
         if wanted("pull") {
             pull::large().await;

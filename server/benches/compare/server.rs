@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use haulage::domain::id::{IdCodec, Key};
 use haulage::domain::job::JobRequest;
 use haulage::domain::source_url::SourceUrl;
+use haulage::domain::time::Timestamp;
 use haulage::door::{Clock, random, vault::Vault};
 use haulage::store::sqlite::SqliteStore;
 use haulage::store::{NewJob, Store, Submission, SubmitLimits, Submitted};
@@ -177,8 +178,9 @@ pub async fn fill(data_dir: &Path, jobs: usize) -> Vec<String> {
 }
 
 /// Makes accounts beside the first, and fills a data directory with pending jobs that are spread
-/// over all of them, without going through the verbs. URLs are `prefix` and a number.
-pub async fn fill_pending(data_dir: &Path, more: &[&str], jobs: usize, prefix: &str) {
+/// over all of them, without going through the verbs. URLs are `prefix` and a number, keys the one
+/// returned and those that follow it.
+pub async fn fill_pending(data_dir: &Path, more: &[&str], jobs: usize, prefix: &str) -> Key {
     let file = data_dir.join("haulage.db");
     if !file.exists() {
         // The first start makes the first account, an operator.
@@ -191,10 +193,10 @@ pub async fn fill_pending(data_dir: &Path, more: &[&str], jobs: usize, prefix: &
     }
     let accounts = if more.is_empty() { 1 } else { store.account_list().await.unwrap().len() };
     store.close().await.unwrap();
-    let db = rusqlite::Connection::open(file).unwrap();
+    let db = rusqlite::Connection::open(&file).unwrap();
     db.pragma_update(None, "synchronous", "OFF").unwrap();
-    // Keys as the store would make them, of the last hour.
-    let first = (now.0 - 3_600_000 - 1_577_836_800_000) << 21;
+    db.pragma_update(None, "cache_size", -(2 << 20)).unwrap();
+    let first = first_key(now);
     let hashes = 2_654_435_761_i64;
     db.execute(
         "INSERT INTO job (key, account, state, attempt, rescues, token, due, phase, bytes, created,
@@ -205,7 +207,7 @@ pub async fn fill_pending(data_dir: &Path, more: &[&str], jobs: usize, prefix: &
         FROM n WHERE ?1 > 0",
         rusqlite::params![
             i64::try_from(jobs).unwrap(),
-            first,
+            first.0,
             i64::try_from(accounts).unwrap(),
             now.0 - 3_600_000,
             hashes,
@@ -214,6 +216,14 @@ pub async fn fill_pending(data_dir: &Path, more: &[&str], jobs: usize, prefix: &
     )
     .unwrap();
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize").unwrap();
+    // So that no measured write has to wait for these.
+    std::fs::File::open(file).unwrap().sync_all().unwrap();
+    first
+}
+
+/// A key as the store would have made it an hour ago.
+pub fn first_key(now: Timestamp) -> Key {
+    Key((now.0 - 3_600_000 - 1_577_836_800_000) << 21)
 }
 
 /// Fills a data directory with jobs of every state but running, of `accounts` accounts and of the

@@ -420,7 +420,10 @@ async fn the_calls_of_no_second_over_two_nodes_are_five_percent_over_the_limit()
     passed.sort_unstable();
     let second = Duration::from_secs(1);
     let within = |start: Instant| {
-        passed.iter().filter(|(asked, answered)| *asked >= start && *answered - start < second).count()
+        passed
+            .iter()
+            .filter(|(asked, answered)| *asked >= start && *answered - start < second)
+            .count()
     };
     let most = passed.iter().map(|(asked, _)| within(*asked)).max().unwrap();
     let mut took = took.lock().unwrap().clone();
