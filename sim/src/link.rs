@@ -57,7 +57,16 @@ impl Side {
         if self.world.swarm.embedded { told } else { self.world.clock.now() }
     }
 
-    /// A time that the caller made from its clock, told anew by the clock that counts.
+    /// A time that the caller made from what its clock said as `now`, told anew. The clock may have been
+    /// set since.
+    pub(crate) fn beside(&self, told: Timestamp, now: Timestamp) -> Timestamp {
+        if self.world.swarm.embedded {
+            return told;
+        }
+        Timestamp(self.world.clock.now().0 + (told.0 - now.0))
+    }
+
+    /// A time that the caller made from its clock at the moment of the call, told anew.
     pub(crate) fn shift(&self, told: Timestamp) -> Timestamp {
         if self.world.swarm.embedded {
             return told;

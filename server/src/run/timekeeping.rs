@@ -71,3 +71,63 @@ fn is_empty(stats: &Stats) -> bool {
     let Stats { pending, running, waiting, awaiting, oldest_ready: _ } = *stats;
     pending + running + waiting + awaiting == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::AccountId;
+    use crate::domain::job::JobRequest;
+    use crate::domain::source_url::SourceUrl;
+    use crate::domain::time::Timestamp;
+    use crate::door::Clock;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{CancelBy, NewJob, Submission, SubmitLimits};
+
+    const NOW: Timestamp = Timestamp(1_767_323_045_000);
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+    /// A store with one job, accepted at `NOW`, and whose it is.
+    async fn with_a_job() -> (MemoryStore, AccountId) {
+        let store = MemoryStore::new();
+        let account = store.account_create("a", false, NOW).await.unwrap().unwrap().id;
+        let url = SourceUrl::new("http://media.example/a.mp4");
+        let submission = Submission {
+            account,
+            jobs: vec![NewJob { url: url.clone(), request: JobRequest::default() }],
+            session: None,
+            now: NOW,
+            deadline: NOW + DAY,
+            limits: SubmitLimits { calls_per_day: 0, pending: 0 },
+        };
+        store.job_submit(submission).await.unwrap();
+        (store, account)
+    }
+
+    #[tokio::test]
+    async fn a_start_after_the_clock_was_set_back_goes_on_from_the_newest_job() {
+        let (store, _) = with_a_job().await;
+        let schedule = Schedule::alone(Clock::manual(NOW - DAY));
+        begin(&schedule, &store).await.unwrap();
+        assert!(schedule.now() >= NOW && schedule.is_off());
+        // Without jobs, or when time has passed, the wall clock counts.
+        for (store, wall) in [(store, NOW + DAY), (MemoryStore::new(), NOW - DAY)] {
+            let schedule = Schedule::alone(Clock::manual(wall));
+            begin(&schedule, &store).await.unwrap();
+            assert!(schedule.now() >= wall && !schedule.is_off());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_is_taken_over_when_no_job_is_left() {
+        let (store, account) = with_a_job().await;
+        let wall = Clock::manual(NOW);
+        let schedule = Schedule::alone(wall.clone());
+        wall.set(NOW + DAY);
+        assert!(!try_take_over(&schedule, &store).await.unwrap());
+        assert!(schedule.now() < NOW + DAY / 2, "a deadline would pass early");
+        let by = CancelBy::Urls(vec![SourceUrl::new("http://media.example/a.mp4")]);
+        store.job_cancel_pending(account, by, NOW).await.unwrap();
+        assert!(try_take_over(&schedule, &store).await.unwrap());
+        assert!(schedule.now() >= NOW + DAY);
+    }
+}
