@@ -333,7 +333,7 @@ impl crate::swarm::Swarm {
             header_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             min_speed: 0,
-            job_deadline: self.deadline(),
+            job_deadline: self.deadline,
             checkpoint_bytes: 64 * 1024,
             min_free: 0,
             qps: [("GetURLUploadInfos".to_owned(), self.get_qps)].into(),
@@ -350,10 +350,6 @@ impl crate::swarm::Swarm {
     /// Leases of a job that may end without a word.
     pub fn rescues(&self) -> u32 {
         6
-    }
-
-    pub fn deadline(&self) -> Duration {
-        Duration::from_secs(150)
     }
 }
 

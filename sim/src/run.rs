@@ -263,7 +263,7 @@ async fn strike(world: &Arc<World>, node: &Arc<Node>, fault: Fault, rng: &mut Rn
 
 /// Invariant 3: without further faults every job comes to its end.
 async fn settle(world: &Arc<World>) {
-    let limit = tokio::time::Instant::now() + world.swarm.deadline() + Duration::from_secs(60);
+    let limit = tokio::time::Instant::now() + world.swarm.deadline + Duration::from_secs(60);
     while tokio::time::Instant::now() < limit && !world.is_violated() {
         pause(Duration::from_millis(500)).await;
         if world.witness().unfinished().is_empty() {

@@ -22,6 +22,8 @@ pub struct Swarm {
     pub per_host: usize,
     pub lease: Duration,
     pub get_qps: u32,
+    /// Of a job.
+    pub deadline: Duration,
     pub chaos: Duration,
     /// Mean time between two pauses of an account's queue.
     pub queue_pause: Option<Duration>,
@@ -140,8 +142,12 @@ impl Swarm {
             burst: some(0.2),
             priority: some(0.6),
         };
-        let mut every =
-            |low: u64, high: u64| rng.is(0.5).then(|| Duration::from_millis(rng.range(low, high)));
+        // Most runs are short: many beginnings find more than one long story of the same cost.
+        let brief = !rng.is(0.125);
+        let pace = if brief { 3 } else { 1 };
+        let mut every = |low: u64, high: u64| {
+            rng.is(0.5).then(|| Duration::from_millis(rng.range(low / pace, high / pace)))
+        };
         let node = NodeFaults {
             crash: every(2_000, 20_000),
             stop: every(4_000, 20_000),
@@ -155,14 +161,19 @@ impl Swarm {
             nodes,
             embedded: nodes == 1 && rng.is(0.7),
             weights: (0..rng.range(2, 3)).map(|_| [1, 1, 2, 5][rng.index(4)]).collect(),
-            clients: usize::try_from(rng.range(2, 4)).unwrap_or(2),
-            calls: rng.range(6, 24),
+            clients: usize::try_from(rng.range(2, if brief { 3 } else { 4 })).unwrap_or(2),
+            calls: if brief { rng.range(3, 9) } else { rng.range(6, 24) },
             transfers: usize::try_from(rng.range(1, 6)).unwrap_or(2),
             per_account: usize::try_from(rng.below(4)).unwrap_or(0),
             per_host: usize::try_from(rng.range(1, 4)).unwrap_or(2),
             lease: Duration::from_millis(rng.range(900, 3_000)),
             get_qps: u32::try_from(rng.range(3, 30)).unwrap_or(10),
-            chaos: Duration::from_millis(rng.range(8_000, 30_000)),
+            deadline: Duration::from_secs(if brief { rng.range(15, 60) } else { 150 }),
+            chaos: Duration::from_millis(if brief {
+                rng.range(2_000, 8_000)
+            } else {
+                rng.range(8_000, 30_000)
+            }),
             queue_pause,
             store,
             node,

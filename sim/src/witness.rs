@@ -92,7 +92,7 @@ fn source_of(url: &str) -> &str {
 fn is_early(world: &World, side: &Side, before: &Seen, job: &Job) -> bool {
     if world.swarm.embedded {
         let restarted = world.nodes[side.node].boots() != before.boots;
-        return !restarted && Instant::now() < before.accepted + world.swarm.deadline();
+        return !restarted && Instant::now() < before.accepted + world.swarm.deadline;
     }
     world.clock.now() < job.deadline
 }

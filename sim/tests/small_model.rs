@@ -30,9 +30,9 @@ struct Size {
 }
 
 /// One job, through everything that can happen to it.
-const DEEP: Size = Size { jobs: 1, attempts: 3, rescues: 2, expiries: 4, crashes: 4 };
+const DEEP: Size = Size { jobs: 1, attempts: 4, rescues: 3, expiries: 6, crashes: 6 };
 /// Two jobs, which have the workers in common.
-const WIDE: Size = Size { jobs: 2, attempts: 2, rescues: 1, expiries: 2, crashes: 2 };
+const WIDE: Size = Size { jobs: 2, attempts: 2, rescues: 1, expiries: 3, crashes: 3 };
 
 const MOST_JOBS: usize = 2;
 const WORKERS: usize = 2;
