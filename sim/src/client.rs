@@ -163,9 +163,11 @@ impl Client {
     }
 
     fn judge_submit(&self, urls: &[String], answers: &[Vec<String>], with_session: bool) {
+        // Such a node may take a session that was used a moment ago for one of yesterday.
+        let is_kept = !self.world.has_started_wrongly();
         let violate = |invariant, what: String| self.world.violate(invariant, what);
         for ids in answers {
-            if ids.len() != urls.len() || answers[0] != *ids {
+            if ids.len() != urls.len() || is_kept && answers[0] != *ids {
                 violate(25, format!("one session, two answers: {answers:?}"));
             }
             for (id, url) in ids.iter().zip(urls) {
@@ -183,7 +185,7 @@ impl Client {
         if counts.iter().any(|count| *count != counts[0]) {
             violate(2, format!("of one submission some exist: {counts:?} for {urls:?}"));
         }
-        if with_session && counts[0] > 1 {
+        if with_session && is_kept && counts[0] > 1 {
             violate(25, format!("one session made {} jobs of one URL", counts[0]));
         }
     }

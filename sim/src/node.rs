@@ -22,6 +22,7 @@ use haulage::door::Clock;
 use haulage::door::random::Chance;
 use haulage::door::schedule::Schedule;
 use haulage::fetch::{FetchSettings, Fetcher};
+use haulage::ops::SESSION_WINDOW;
 use haulage::probe::{Examine, Hint, ProbeError};
 use haulage::run::recovery::recover;
 use haulage::run::serve::{Parts, Shared, Tools, partial_limits};
@@ -149,6 +150,10 @@ impl Node {
         let directory = self.next_spool(world);
         let boot = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         world.trace.note(format_args!("{self} starts, boot {boot}"));
+        let off = self.clock.now().0.abs_diff(world.clock.now().0);
+        if world.swarm.embedded && off >= 1_000 {
+            world.start_wrongly();
+        }
         let spool = match Spool::open_on_one_thread(directory.clone()).await {
             Ok(spool) => spool,
             Err(error) => {
@@ -197,7 +202,7 @@ impl Node {
         let config = world.swarm.config();
         let by_wall = world.has(Plant::LoneNodeGoesByTheWallClock);
         let schedule = if world.swarm.embedded && !by_wall {
-            Schedule::alone(self.clock.clone())
+            Schedule::alone(self.clock.clone(), SESSION_WINDOW)
         } else {
             // What it says is told anew by the shared clock, see `link`.
             Schedule::of(self.clock.clone())

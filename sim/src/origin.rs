@@ -109,7 +109,7 @@ impl Origin {
         let mut bytes = b"\0\0\0\x18ftypisom\0\0\0\x01isommp41".to_vec();
         let mut rng = Rng::new(self.seed ^ u64::from(version), path);
         while bytes.len() < size {
-            bytes.extend(rng.next().to_be_bytes());
+            bytes.extend(rng.draw().to_be_bytes());
         }
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let served = state.served.entry(path.to_owned()).or_default();
@@ -139,7 +139,7 @@ impl Resolve for Names {
             self.0.cover("origin: no name");
             return Err(ResolveError::Failed);
         }
-        let host = name.bytes().nth(1).map_or(0, |digit| digit.wrapping_sub(b'0'));
+        let host = name.as_bytes().get(1).map_or(0, |digit| digit.wrapping_sub(b'0'));
         Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 216, 10 + host))])
     }
 }

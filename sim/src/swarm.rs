@@ -142,7 +142,7 @@ impl Swarm {
             burst: some(0.2),
             priority: some(0.6),
         };
-        // Most runs are short: many beginnings find more than one long story of the same cost.
+        // Most runs are short: what they find is sooner read.
         let brief = !rng.is(0.125);
         let pace = if brief { 3 } else { 1 };
         let mut every = |low: u64, high: u64| {

@@ -3,7 +3,8 @@
 //! Nodes that share a database go by its clock. A lone node has only its machine's wall clock, which
 //! can be set: by a person, by NTP at the start, by a laptop that wakes up. So it looks at that once and
 //! goes on by the monotonic clock (ADR 0023): no step ends a lease or a deadline early, and none holds
-//! a job up. A step is taken over when no job is there whose times it could upset, and at a start.
+//! a job up. A step is taken over when no job is there whose times it could upset, and none was accepted
+//! for so long that nobody repeats a submission any more; and at a start.
 //!
 //! What is not about jobs (signatures, nonces, play URLs) goes by the wall clock.
 
@@ -31,14 +32,18 @@ pub struct Schedule {
 struct Alone {
     wall: Clock,
     time: Arc<Followed>,
+    /// How long nobody may have been accepting jobs before a step is taken over.
+    rest: Duration,
     entries: Mutex<Entries>,
 }
 
 /// Who is accepting jobs.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct Entries {
     open: usize,
     ever: u64,
+    /// When the last one came, or the process began.
+    last: Instant,
 }
 
 /// The acceptance of jobs at a time: while it is held, and since it was, nobody may say that there
@@ -49,7 +54,7 @@ pub struct Entry {
     alone: Option<Arc<Alone>>,
 }
 
-/// A moment at which nobody was accepting jobs.
+/// A moment at which nobody had been accepting jobs for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct Lull(u64);
 
@@ -59,13 +64,15 @@ impl Schedule {
         Self { clock, alone: None }
     }
 
-    /// Goes on from what the wall clock of a lone node says now.
-    pub fn alone(wall: Clock) -> Self {
+    /// Goes on from what the wall clock of a lone node says now. A step is taken over once nobody has
+    /// been accepting jobs for `rest`.
+    pub fn alone(wall: Clock, rest: Duration) -> Self {
         let time = Arc::new(Followed::default());
         let now = Instant::now();
         time.set(wall.now(), now, now);
         let clock = Clock::Followed(time.clone());
-        Self { clock, alone: Some(Arc::new(Alone { wall, time, entries: Mutex::default() })) }
+        let entries = Mutex::new(Entries { open: 0, ever: 0, last: now });
+        Self { clock, alone: Some(Arc::new(Alone { wall, time, rest, entries })) }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -83,6 +90,7 @@ impl Schedule {
         let mut entries = alone.entries();
         entries.open += 1;
         entries.ever += 1;
+        entries.last = Instant::now();
         // Read under the lock: the wall clock is not taken over in between.
         Entry { now: self.clock.now(), alone: Some(alone.clone()) }
     }
@@ -108,11 +116,13 @@ impl Schedule {
         }
     }
 
-    /// Whether nobody is accepting jobs. With this and the finding, made later, that there are none,
+    /// Whether nobody is accepting jobs, and has been for a while. With this and the finding, made later, that there are none,
     /// [`Schedule::take_over`] may be tried.
     pub fn lull(&self) -> Option<Lull> {
-        let entries = self.alone.as_ref()?.entries();
-        (entries.open == 0).then_some(Lull(entries.ever))
+        let alone = self.alone.as_ref()?;
+        let entries = alone.entries();
+        let rests = entries.open == 0 && entries.last.elapsed() >= alone.rest;
+        rests.then_some(Lull(entries.ever))
     }
 
     /// Goes on from what the wall clock says, unless somebody began to accept jobs since `lull`.
@@ -158,7 +168,7 @@ mod tests {
     /// A lone node's schedule and its wall clock, which was set by `step` milliseconds since.
     fn stepped(step: i64) -> (Schedule, Clock) {
         let wall = Clock::manual(NOW);
-        let schedule = Schedule::alone(wall.clone());
+        let schedule = Schedule::alone(wall.clone(), Duration::ZERO);
         wall.set(Timestamp(NOW.0 + step));
         (schedule, wall)
     }
@@ -191,6 +201,16 @@ mod tests {
             assert!(schedule.take_over(lull) && is_about(schedule.now(), wall.now()));
             assert!(!schedule.is_off());
         }
+    }
+
+    #[test]
+    fn no_step_is_taken_over_while_submissions_may_be_repeated() {
+        let wall = Clock::manual(NOW);
+        let schedule = Schedule::alone(wall.clone(), Duration::from_secs(3_600));
+        wall.set(Timestamp(NOW.0 + DAY));
+        assert!(schedule.lull().is_none(), "a submission before the start may be repeated");
+        drop(schedule.enter());
+        assert!(schedule.lull().is_none());
     }
 
     #[test]

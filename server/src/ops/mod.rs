@@ -90,7 +90,7 @@ pub struct Rules {
 const QUERY_WINDOW: Duration = Duration::from_secs(366 * 86_400);
 
 /// How long a `SessionId` counts as repeated (contract §9.1).
-const SESSION_WINDOW: Duration = Duration::from_secs(600);
+pub const SESSION_WINDOW: Duration = Duration::from_secs(600);
 
 impl Ops {
     /// Answers a request about the things of `subject`.

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::door::Clock;
 use crate::door::schedule::Schedule;
 use crate::door::vault::Vault;
+use crate::ops::SESSION_WINDOW;
 use crate::store::postgres::{Inspection, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreResult};
@@ -70,7 +71,7 @@ impl Database {
             Self::Embedded(path) => {
                 let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path).await?);
                 let clock = Clock::System;
-                let schedule = Schedule::alone(clock.clone());
+                let schedule = Schedule::alone(clock.clone(), SESSION_WINDOW);
                 timekeeping::begin(&schedule, store.as_ref()).await?;
                 Ok(Opened { store, clock, schedule, is_shared: false })
             }
