@@ -49,6 +49,8 @@ pub(super) async fn ops(dir: &Path) -> Ops {
         records: Arc::new(Records::default()),
         vault: Vault::new([3; 32]),
         node: NodeFacts {
+            id: "0123456789abcdef".to_owned(),
+            address: std::net::SocketAddr::from(([127, 0, 0, 1], 8710)),
             lease: std::time::Duration::from_secs(30),
             started,
             transfer_limit: 1,

@@ -8,15 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::action::GetUploadStatistics;
 use wire::code::Fault;
-use wire::reply::{
-    AccountLoad, FailureCount, GetUploadStatisticsReply, NodeInfo, Point, QueueInfo, Reply,
-};
+use wire::reply::{AccountLoad, FailureCount, GetUploadStatisticsReply, Point, QueueInfo, Reply};
 
 use super::{Ops, store_fault};
 use crate::domain::account::{Account, AccountId, Subject};
 use crate::domain::time::Timestamp;
 use crate::store::{AccountQueue, Counted, Tally};
-use crate::telemetry::process::resident_bytes;
 
 /// Most points of one answer.
 const POINTS: u32 = 60;
@@ -59,12 +56,18 @@ impl Ops {
             }
         };
         let Counts { queue, points, failures, accounts } = (*counts).clone();
+        let (node, nodes) = if subject.operator {
+            (Some(self.node_info()), self.node_list().await?)
+        } else {
+            (None, Vec::new())
+        };
         Ok(Reply::GetUploadStatistics(GetUploadStatisticsReply {
             queue,
             points,
             failures,
             accounts,
-            node: subject.operator.then(|| self.node_info()),
+            node,
+            nodes,
         }))
     }
 
@@ -98,23 +101,6 @@ impl Ops {
             failures: failures(&tallies),
             accounts: accounts.collect(),
         })
-    }
-
-    fn node_info(&self) -> NodeInfo {
-        let node = &self.node;
-        NodeInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            start_time: node.started.seconds(),
-            running_transfers: self.board.len() as u64,
-            transfer_limit: node.transfer_limit as u64,
-            receiving_bytes_per_second: node.receiving.get(),
-            free_bytes: self.spool.free_bytes().unwrap_or(0),
-            min_free_bytes: self.rules.min_free,
-            memory_bytes: resident_bytes(),
-            probe: node.probe.to_owned(),
-            draining: node.stop.is_draining(),
-            storage: node.storage.clone(),
-        }
     }
 }
 

@@ -7,7 +7,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::stop::Stop;
 use crate::door::{Clock, random};
+use crate::ops::NodeFacts;
 use crate::store::{NodeRecord, Store};
+use crate::worker::board::Board;
 
 /// What a node does. On a database of its own it does everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,24 +38,31 @@ impl fmt::Display for Roles {
 /// Length of a node's id, in characters: no two starts ever have the same.
 const ID_LENGTH: usize = 16;
 
+/// An id for a node that starts.
+pub(super) fn new_id() -> String {
+    random::alphanumeric(ID_LENGTH)
+}
+
 /// This node, from now on.
-pub(super) fn record(address: String, roles: Roles, clock: &Clock) -> NodeRecord {
-    let now = clock.now();
+pub(super) fn record(facts: &NodeFacts, roles: Roles) -> NodeRecord {
     NodeRecord {
-        id: random::alphanumeric(ID_LENGTH),
-        address,
+        id: facts.id.clone(),
+        address: facts.address.to_string(),
         roles: roles.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: now,
-        seen: now,
+        started: facts.started,
+        seen: facts.started,
         draining: false,
+        transfers: 0,
     }
 }
 
-/// Says that the node is there, as often as it prolongs its leases, and when it begins to drain.
+/// Says that the node is there and how much it does, as often as it prolongs its leases, and when it
+/// begins to drain.
 pub(super) async fn beat(
     store: &dyn Store,
     mut node: NodeRecord,
+    board: &Board,
     clock: Clock,
     every: Duration,
     stop: Stop,
@@ -67,6 +76,7 @@ pub(super) async fn beat(
             () = stop.aborting() => return,
         }
         node.seen = clock.now();
+        node.transfers = board.len() as u64;
         if let Err(error) = store.node_beat(&node).await {
             tracing::warn!(%error, "cannot tell the other nodes that this one is there");
         }

@@ -108,6 +108,8 @@ pub struct Node {
     store: Arc<dyn Store>,
     stop: Stop,
     tasks: Tasks,
+    /// What says to other nodes that this one is there.
+    membership: Tasks,
     drain: Duration,
     /// Transfers write files on the threads they run on; these are theirs alone, so that a slow
     /// disk does not hold up the API.
@@ -155,6 +157,10 @@ impl Node {
             if tokio::time::timeout(ABORT_GRACE, self.tasks.finished()).await.is_err() {
                 tracing::warn!("some tasks did not stop; their leases will end by themselves");
             }
+        }
+        // A word that is still under way would bring back what is taken off the list.
+        if tokio::time::timeout(ABORT_GRACE, self.membership.finished()).await.is_err() {
+            tracing::warn!("the store is slow; other nodes may count this one until it is silent");
         }
         if let Err(error) = self.store.node_leave(&self.node_id).await {
             tracing::warn!(%error, "cannot tell the other nodes that this one goes");
@@ -256,13 +262,14 @@ async fn launch(
     let shared = Shared { stop: on_stop, tasks: on_tasks, metrics, board, wake, receiving };
     let api = Arc::new(parts.api(&shared, &base_url));
     let worker = Arc::new(parts.worker(&shared, parts.tools()?));
-    let node = members::record(address.to_string(), roles, &parts.clock);
+    let node = members::record(&api.ops.node, roles);
     let node_id = node.id.clone();
     let (member, clock, on_stop) = (parts.store.clone(), parts.clock.clone(), stop.clone());
-    let every = config.lease / 3;
-    // Not one of those whose end a stop waits for: it tells of the stop.
-    Tasks::new().spawn("member", async move {
-        members::beat(member.as_ref(), node, clock, every, on_stop).await;
+    let (every, board) = (config.lease / 3, shared.board.clone());
+    // Not one of those that a drain waits for: it tells of the drain.
+    let membership = Tasks::new();
+    membership.spawn("member", async move {
+        members::beat(member.as_ref(), node, &board, clock, every, on_stop).await;
     });
 
     let transfers = tokio::runtime::Builder::new_multi_thread()
@@ -291,6 +298,7 @@ async fn launch(
         store,
         stop,
         tasks,
+        membership,
         drain,
         transfers: Some(transfers),
         _lock: lock,
@@ -439,6 +447,8 @@ impl Parts<'_> {
             doc: in_force.setting.doc.to_owned(),
         });
         NodeFacts {
+            id: members::new_id(),
+            address: self.address,
             started: self.clock.now(),
             lease: self.config.lease,
             transfer_limit: self.config.transfers,

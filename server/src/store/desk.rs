@@ -146,6 +146,8 @@ pub struct NodeRecord {
     pub seen: Timestamp,
     /// Whether it takes nothing new any more.
     pub draining: bool,
+    /// Under way on it.
+    pub transfers: u64,
 }
 
 /// The verbs that no job depends on; see the module.

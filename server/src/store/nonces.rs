@@ -8,11 +8,41 @@
 //! never get here, because the signature is checked first.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use sha2::{Digest, Sha256};
 
-use super::Nonce;
+use super::StoreResult;
 use crate::domain::time::Timestamp;
+
+/// A nonce's use.
+pub enum NonceUse {
+    /// Seen before within its window.
+    Replayed,
+    /// First use. It is on stable storage once the future is ready; wait for it before answering.
+    Fresh(Pin<Box<dyn Future<Output = StoreResult<()>> + Send>>),
+}
+
+impl fmt::Debug for NonceUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replayed => "Replayed",
+            Self::Fresh(_) => "Fresh(..)",
+        })
+    }
+}
+
+/// A request's nonce; unique per access key.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonce<'a> {
+    pub access_key_id: &'a str,
+    pub value: &'a str,
+    /// Until when it may not be used again.
+    pub expires: Timestamp,
+    pub now: Timestamp,
+}
 
 const BUCKET_MS: i64 = 60_000;
 

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::harness::process::BINARY;
 use crate::harness::skip;
+use crate::nodes::Farm;
 
 /// Where Debian puts Chromium.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -29,6 +30,11 @@ fn lacking() -> Option<&'static str> {
 
 /// Runs a script of `tests/browser`, whose own tests must all pass; shows what they said.
 fn drive(test: &str, script: &str) {
+    drive_with(test, script, &[]);
+}
+
+/// As [`drive`], with more in its environment.
+fn drive_with(test: &str, script: &str, environment: &[(&str, String)]) {
     if let Some(why) = lacking() {
         skip(test, why);
         return;
@@ -40,6 +46,7 @@ fn drive(test: &str, script: &str) {
         .env("HAULAGE", BINARY)
         .env("CHROMIUM", CHROMIUM)
         .env("SCRATCH", scratch.path())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -74,4 +81,16 @@ fn the_console_is_lived_in() {
 #[test]
 fn nothing_that_goes_wrong_breaks_the_console() {
     drive("nothing_that_goes_wrong_breaks_the_console", "console_input.mjs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_shows_the_nodes_of_a_database() {
+    let test = "the_console_shows_the_nodes_of_a_database";
+    if let Some(why) = lacking() {
+        skip(test, why);
+        return;
+    }
+    let Some(farm) = Farm::new(test).await else { return };
+    let settings = serde_json::to_string(&farm.settings()).unwrap();
+    drive_with(test, "console_nodes.mjs", &[("FARM", settings)]);
 }

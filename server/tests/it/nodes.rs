@@ -1,5 +1,8 @@
 //! Several nodes on one PostgreSQL database: shared work, shared limits, deaths and pauses.
 
+mod members;
+mod rolling;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,7 +26,7 @@ use crate::harness::process::{self, Process};
 use crate::harness::{Client, KEY_ID, SECRET, SOON, config, spawn, until};
 
 /// A database, and what nodes share beside it.
-struct Farm {
+pub struct Farm {
     cluster: &'static Cluster,
     url: String,
     common: TempDir,
@@ -31,7 +34,7 @@ struct Farm {
 
 impl Farm {
     /// A migrated database; `None`, said loudly, where there is no PostgreSQL.
-    async fn new(test: &str) -> Option<Self> {
+    pub async fn new(test: &str) -> Option<Self> {
         Self::on(Version::Fifteen, test).await
     }
 
@@ -71,11 +74,20 @@ impl Farm {
     }
 
     fn environment(&self, command: &mut Command) {
-        command
-            .env("HAULAGE_DATABASE_URL", &self.url)
-            .env("HAULAGE_DATABASE_CONNECTIONS", "6")
-            .env("HAULAGE_MASTER_KEY_FILE", self.common.path().join("master.key"))
-            .env("HAULAGE_STORAGE_URL", self.storage());
+        command.envs(self.settings());
+    }
+
+    /// What all nodes have in their environment.
+    pub fn settings(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("HAULAGE_DATABASE_URL", self.url.clone()),
+            ("HAULAGE_DATABASE_CONNECTIONS", "6".to_owned()),
+            (
+                "HAULAGE_MASTER_KEY_FILE",
+                self.common.path().join("master.key").display().to_string(),
+            ),
+            ("HAULAGE_STORAGE_URL", self.storage()),
+        ])
     }
 
     fn process(&self, data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> Process {

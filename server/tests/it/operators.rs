@@ -317,6 +317,7 @@ async fn statistics_are_the_accounts_own_or_for_operators_everybodys() {
     assert_eq!(accepted(&own), 3);
     assert_eq!(names(&own["Accounts"], "Account"), ["other"]);
     assert!(own.get("Node").is_none(), "the node is for operators");
+    assert!(own.get("Nodes").is_none(), "and so are the others");
     let all =
         operator.call("GetUploadStatistics", &[("Account", "*"), ("Minutes", "5")]).await.ok();
     assert_eq!(all["Queue"]["Pending"], 4);
@@ -324,6 +325,11 @@ async fn statistics_are_the_accounts_own_or_for_operators_everybodys() {
     assert_eq!(all["Points"].as_array().unwrap().len(), 5);
     assert_eq!(names(&all["Accounts"], "Account"), ["default", "other"]);
     assert_eq!(all["Node"]["TransferLimit"], 0);
+    // On a database of its own a node is alone, and there.
+    let nodes = all["Nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 1);
+    assert_eq!(nodes[0]["Address"], server.node().address().to_string());
+    assert_eq!((&nodes[0]["State"], &nodes[0]["IsThis"]), (&"Ready".into(), &true.into()));
     assert_eq!(all["Node"]["Storage"][0]["Kind"], "file");
     assert!(all["Node"]["MemoryBytes"].as_u64().unwrap() > 1 << 20);
     let mine = operator.call("GetUploadStatistics", &[]).await.ok();

@@ -3,19 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use haulage::domain::account::AccountId;
 use haulage::domain::fault::{FaultClass, JobFault};
+use haulage::domain::id::Key;
 use haulage::domain::job::JobRequest;
 use haulage::domain::source_url::SourceUrl;
+use haulage::domain::time::Timestamp;
 use haulage::domain::turns::Shares;
 use haulage::door::Clock;
+use haulage::store::postgres::PostgresStore;
 use haulage::store::sqlite::SqliteStore;
 use haulage::store::{
-    CancelBy, CancelVerdict, ClaimRequest, HostPlaces, NewJob, Outcome, Store, Submission,
+    CancelBy, CancelVerdict, Claim, ClaimRequest, HostPlaces, NewJob, Outcome, Store, Submission,
     SubmitLimits, Submitted,
 };
 use tokio::sync::Barrier;
 
 use crate::harness::origin::Origin;
+use crate::harness::postgres::{self, Version};
 use crate::harness::{Server, count_from, ledger, spawn};
 
 /// The racers: one `job_claim`, one `job_cancel_pending`, started at one barrier on one pending
@@ -31,27 +36,13 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
     let (mut claimed, mut canceled) = (0, 0);
     for round in 0..rounds {
         let now = clock.now();
-        let url = SourceUrl::new(format!("http://m.example/{round}.mp4"));
-        let submission = Submission {
-            account,
-            jobs: vec![NewJob { url, request: JobRequest::default() }],
-            session: None,
-            now,
-            deadline: now + Duration::from_secs(3_600),
-            limits: SubmitLimits { calls_per_day: 0, pending: 0 },
-        };
-        let Submitted::Accepted(keys) = store.job_submit(submission).await.unwrap() else {
-            panic!("accepted")
-        };
+        let keys = submit(store.as_ref(), account, round, 1, now).await;
         let barrier = Arc::new(Barrier::new(2));
         let start_claim = || {
             let (store, barrier) = (store.clone(), barrier.clone());
             spawn(async move {
                 barrier.wait().await;
-                let lease = Duration::from_secs(30);
-                let (shares, hosts) = (Shares::default(), HostPlaces::default());
-                let request = ClaimRequest { slots: 1, spare: 0, shares, hosts, now, lease };
-                store.job_claim(request).await.unwrap().pop()
+                claim(store.as_ref(), 1, now).await.pop()
             })
         };
         let start_cancel = || {
@@ -74,8 +65,7 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
         match (claim, was_canceled) {
             (Some(claim), false) => {
                 claimed += 1;
-                let fault = JobFault::new(FaultClass::Empty, "the round is over");
-                store.job_finish(claim, Outcome::Failure(fault), now).await.unwrap();
+                give_up(store.as_ref(), claim, now).await;
             }
             (None, true) => canceled += 1,
             (Some(_), true) => panic!("round {round}: both won"),
@@ -87,6 +77,105 @@ async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
     let least = rounds / 100;
     assert!(claimed >= least && canceled >= least, "both outcomes occur: {claimed}/{canceled}");
     store.close().await.unwrap();
+}
+
+async fn submit(
+    store: &dyn Store,
+    account: AccountId,
+    round: usize,
+    jobs: usize,
+    now: Timestamp,
+) -> Vec<Key> {
+    let url = |n: usize| SourceUrl::new(format!("http://m.example/{round}/{n}.mp4"));
+    let job = |n: usize| NewJob { url: url(n), request: JobRequest::default() };
+    let submission = Submission {
+        account,
+        jobs: (0..jobs).map(job).collect(),
+        session: None,
+        now,
+        deadline: now + Duration::from_secs(3_600),
+        limits: SubmitLimits { calls_per_day: 0, pending: 0 },
+    };
+    let answer = store.job_submit(submission).await.unwrap();
+    let Submitted::Accepted(keys) = answer else { panic!("{answer:?}") };
+    keys
+}
+
+async fn claim(store: &dyn Store, slots: usize, now: Timestamp) -> Vec<Claim> {
+    let lease = Duration::from_secs(30);
+    let (shares, hosts) = (Shares::default(), HostPlaces::default());
+    store.job_claim(ClaimRequest { slots, spare: 0, shares, hosts, now, lease }).await.unwrap()
+}
+
+async fn give_up(store: &dyn Store, claim: Claim, now: Timestamp) {
+    let fault = JobFault::new(FaultClass::Empty, "the round is over");
+    store.job_finish(claim, Outcome::Failure(fault), now).await.unwrap();
+}
+
+/// Jobs of one round of the race below.
+const HEAT: usize = 10;
+
+/// The racers: four nodes on one PostgreSQL, each with one `job_claim` of some of ten pending jobs and
+/// one `job_cancel_pending` of all of them, the eight started at one barrier. Each job has one winner.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_four_nodes_that_claim_and_cancel_one_wins_each_job() {
+    let test = "of_four_nodes_that_claim_and_cancel_one_wins_each_job";
+    let Some(cluster) = postgres::shared(Version::Fifteen, test) else { return };
+    let url = cluster.schema().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let mut nodes: Vec<Arc<dyn Store>> = Vec::new();
+    for _ in 0..4 {
+        nodes.push(Arc::new(PostgresStore::open(&url, 6).await.unwrap()));
+    }
+    let clock = Clock::System;
+    let account = nodes[0].account_create("a", false, clock.now()).await.unwrap().unwrap().id;
+    let rounds = count_from("HAULAGE_TEST_NODE_RACES", 2_000) / HEAT;
+    let (mut claimed, mut canceled) = (0, 0);
+    for round in 0..rounds {
+        let now = clock.now();
+        let keys = submit(nodes[round % 4].as_ref(), account, round, HEAT, now).await;
+        let barrier = Arc::new(Barrier::new(2 * nodes.len()));
+        let (mut claimers, mut cancellers) = (Vec::new(), Vec::new());
+        for node in &nodes {
+            let (store, start) = (node.clone(), barrier.clone());
+            claimers.push(spawn(async move {
+                start.wait().await;
+                claim(store.as_ref(), HEAT / 3, now).await
+            }));
+            let (store, start, keys) = (node.clone(), barrier.clone(), keys.clone());
+            cancellers.push(spawn(async move {
+                start.wait().await;
+                store.job_cancel_pending(account, CancelBy::Keys(keys), now).await.unwrap()
+            }));
+        }
+        let mut winners: Vec<Key> = Vec::new();
+        for claimer in claimers {
+            for won in claimer.await.unwrap() {
+                winners.push(won.job().key);
+                claimed += 1;
+                give_up(nodes[round % 4].as_ref(), won, now).await;
+            }
+        }
+        for canceller in cancellers {
+            for verdict in canceller.await.unwrap() {
+                if let CancelVerdict::Canceled(won) = verdict {
+                    canceled += won.len();
+                    winners.extend(won);
+                }
+            }
+        }
+        winners.sort_unstable();
+        let mut all = keys;
+        all.sort_unstable();
+        assert_eq!(winners, all, "round {round}: one winner for each job");
+    }
+    let counts = [("rounds", rounds * HEAT), ("claimed", claimed), ("cancelled", canceled)];
+    ledger::enter("K13 on PostgreSQL, four nodes", None, &counts);
+    let least = rounds * HEAT / 100;
+    assert!(claimed >= least && canceled >= least, "both outcomes occur: {claimed}/{canceled}");
+    for node in nodes {
+        node.close().await.unwrap();
+    }
 }
 
 /// The same race through the whole product: the origin is the witness of what was fetched.

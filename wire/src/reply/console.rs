@@ -16,6 +16,8 @@ pub struct GetUploadStatisticsReply {
     pub accounts: Vec<AccountLoad>,
     /// For operators.
     pub node: Option<NodeInfo>,
+    /// For operators; empty otherwise.
+    pub nodes: Vec<NodeSummary>,
 }
 
 /// Jobs that are not done.
@@ -94,6 +96,27 @@ pub struct NodeInfo {
     pub probe: String,
     pub draining: bool,
     pub storage: Vec<StorageInfo>,
+}
+
+/// A server that works on the same database, as it last said of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeSummary {
+    /// New with each start.
+    pub id: String,
+    /// `HOST:PORT` where it listens.
+    pub address: String,
+    /// Separated by commas.
+    pub roles: String,
+    pub version: String,
+    /// Unix seconds.
+    pub start_time: i64,
+    /// Unix seconds.
+    pub seen_time: i64,
+    pub running_transfers: u64,
+    /// `Ready`, `Draining` or `Silent`.
+    pub state: String,
+    /// Whether it is the one that answers.
+    pub is_this: bool,
 }
 
 /// Where media are stored.
@@ -233,6 +256,8 @@ impl GetUploadStatisticsReply {
         fields.push(("Failures", flat(&self.failures, FailureCount::node)));
         fields.push(("Accounts", flat(&self.accounts, AccountLoad::node)));
         push(fields, "Node", self.node.as_ref().map(NodeInfo::node));
+        let is_told = !self.nodes.is_empty();
+        push(fields, "Nodes", is_told.then(|| flat(&self.nodes, NodeSummary::node)));
     }
 }
 
@@ -307,6 +332,22 @@ impl NodeInfo {
             ("Probe", text(&self.probe)),
             ("Draining", Node::Bool(self.draining)),
             ("Storage", flat(&self.storage, StorageInfo::node)),
+        ])
+    }
+}
+
+impl NodeSummary {
+    fn node(&self) -> Node<'_> {
+        Node::Object(vec![
+            ("NodeId", text(&self.id)),
+            ("Address", text(&self.address)),
+            ("Roles", text(&self.roles)),
+            ("Version", text(&self.version)),
+            ("StartTime", time(self.start_time)),
+            ("SeenTime", time(self.seen_time)),
+            ("RunningTransfers", long(self.running_transfers)),
+            ("State", text(&self.state)),
+            ("IsThis", Node::Bool(self.is_this)),
         ])
     }
 }

@@ -7,8 +7,8 @@ mod node;
 pub use console::{
     AccessKeyInfo, AccountInfo, AccountLoad, AccountReply, CreateAccessKeyReply,
     CreateConsoleSessionReply, FailureCount, GetConfigurationReply, GetRequestRecordReply,
-    GetUploadStatisticsReply, ListAccessKeysReply, ListAccountsReply, NodeInfo, Point, QueueInfo,
-    RequestRecord, SettingInfo, StorageInfo,
+    GetUploadStatisticsReply, ListAccessKeysReply, ListAccountsReply, NodeInfo, NodeSummary, Point,
+    QueueInfo, RequestRecord, SettingInfo, StorageInfo,
 };
 pub use node::Node;
 

@@ -238,10 +238,32 @@ pub(super) const GET_UPLOAD_STATISTICS: Operation = Operation {
             "The account; with Account=* each that has jobs in the queue or in these minutes.",
         ),
         sometimes("Node", FieldKind::Object(NODE_FIELDS), "This server; for operators."),
+        sometimes(
+            "Nodes",
+            FieldKind::Flat(NODE_SUMMARY_FIELDS),
+            "All servers of this database that were seen within a day, as they last said of \
+             themselves: those that work first, then the newest silent ones; for operators.",
+        ),
     ],
     errors: &[Code::InvalidParameterOf],
     ..ours("GetUploadStatistics", Access::Get)
 };
+
+const NODE_SUMMARY_FIELDS: &[Field] = &[
+    always("NodeId", FieldKind::String, "New with each start."),
+    always("Address", FieldKind::String, "Where it listens."),
+    always("Roles", FieldKind::String, "What it does: api, worker, or both."),
+    always("Version", FieldKind::String, "Of Haulage."),
+    always("StartTime", FieldKind::String, "UTC."),
+    always("SeenTime", FieldKind::String, "UTC; when it last said so."),
+    always("RunningTransfers", FieldKind::Long, "Then."),
+    always(
+        "State",
+        FieldKind::String,
+        "Ready; Draining, while it stops; Silent, when it was not seen for the length of a lease.",
+    ),
+    always("IsThis", FieldKind::Boolean, "Whether it is the server that answers."),
+];
 
 const NODE_FIELDS: &[Field] = &[
     always("Version", FieldKind::String, "Of Haulage."),

@@ -10,8 +10,8 @@ use wire::params::Params;
 use wire::reply::{
     AccessKeyInfo, AccountInfo, AccountLoad, AccountReply, CreateAccessKeyReply,
     CreateConsoleSessionReply, FailureCount, GetConfigurationReply, GetRequestRecordReply,
-    GetUploadStatisticsReply, ListAccessKeysReply, ListAccountsReply, NodeInfo, Point, QueueInfo,
-    ReplaceUploadUrlReply, Reply, RequestRecord, SettingInfo, StorageInfo,
+    GetUploadStatisticsReply, ListAccessKeysReply, ListAccountsReply, NodeInfo, NodeSummary, Point,
+    QueueInfo, ReplaceUploadUrlReply, Reply, RequestRecord, SettingInfo, StorageInfo,
 };
 use wire::spec;
 
@@ -114,6 +114,17 @@ fn statistics() -> GetUploadStatisticsReply {
                 place: "/srv/media".to_owned(),
             }],
         }),
+        nodes: vec![NodeSummary {
+            id: "n1".to_owned(),
+            address: "192.0.2.7:8710".to_owned(),
+            roles: "api,worker".to_owned(),
+            version: "0.1.0".to_owned(),
+            start_time: 1_767_323_045,
+            seen_time: 1_767_323_105,
+            running_transfers: 2,
+            state: "Ready".to_owned(),
+            is_this: true,
+        }],
     }
 }
 

@@ -12,8 +12,8 @@ use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
 use crate::domain::turns::Shares;
 use crate::store::{
-    CancelVerdict, Claim, ClaimRequest, HostPlaces, NewJob, PLACES_LIMIT, QueuePlace, SKIP_LIMIT,
-    Store, Submitted,
+    AGAIN_LIMIT, CancelVerdict, Claim, ClaimRequest, HostPlaces, NewJob, PLACES_LIMIT, QueuePlace,
+    SKIP_LIMIT, Store, Submitted,
 };
 
 fn of(claims: &[Claim], account: AccountId) -> usize {
@@ -187,23 +187,46 @@ pub(super) async fn a_long_line_of_a_full_host_hides_nothing_for_long(store: Arc
         let claims = bed.store.job_claim(with_hosts(1, at(now), taken)).await.unwrap();
         keys(&claims)
     };
-    // One claim need not go any further than the limit; the next goes on from there.
-    let mut found = claim(2, &["full"]).await;
-    if found.is_empty() {
-        found = claim(2, &["full"]).await;
-    }
-    assert_eq!(found, [behind[0]]);
-    // What is put before the place it has come to is found all the same.
+    // One claim goes no further than the limit; the next goes on from there.
+    assert_eq!(claim(2, &["full"]).await, []);
+    assert_eq!(claim(2, &["full"]).await, [behind[0]]);
+    // What is more urgent is found at once.
     let high = NewJob { url: at_host("third").url, ..urgent(Priority::High) };
     let high = accept(&bed, bed.account, vec![high], at(3)).await;
     assert_eq!(claim(3, &["full"]).await, high);
+    // What comes to stand in what was passed over is found by one of the next claims.
     let held = bed.store.job_claim(with_hosts(1, at(3), &["full"])).await.unwrap().remove(0);
     assert_eq!(held.job().key, behind[1]);
     bed.store.job_hand_back(held, at(-5), at(3)).await.unwrap();
-    assert_eq!(claim(3, &["full"]).await, [behind[1]]);
-    // Once there is a place, the first of the line has it.
+    let mut found = Vec::new();
+    for _ in 0..long.len() / AGAIN_LIMIT + 2 {
+        found.extend(claim(3, &["full"]).await);
+    }
+    assert_eq!(found, [behind[1]]);
+    // Once there is a place, the first of the line has it, and at once.
     assert_eq!(claim(4, &[]).await, [long[0]]);
     assert_eq!(claim(4, &["full"]).await, []);
+    // Another account's first job does not wait behind any of it.
+    let other = accept(&bed, bed.other, vec![at_host("other")], at(5)).await;
+    assert_eq!(claim(5, &["full"]).await, other);
+}
+
+/// The transfers of the long line's host are short: at each claim it has a place.
+pub(super) async fn a_long_line_that_moves_on_hides_nothing_for_long(store: Arc<dyn Store>) {
+    let bed = Bed::new(store).await;
+    let long = accept(&bed, bed.account, vec![at_host("busy"); SKIP_LIMIT + 500], at(0)).await;
+    let behind = accept(&bed, bed.account, vec![at_host("free")], at(1)).await[0];
+    let claim = async || {
+        let claims = bed.store.job_claim(with_hosts(9, at(2), &[])).await.unwrap();
+        let found = keys(&claims);
+        for claim in claims {
+            bed.finish(claim, super::bed::failure(), at(2)).await;
+        }
+        found
+    };
+    assert_eq!(claim().await, [long[0]]);
+    assert_eq!(claim().await, [long[1], behind], "the line keeps its order, and holds nobody up");
+    assert_eq!(claim().await, [long[2]]);
 }
 
 pub(super) async fn a_place_in_line_counts_what_goes_before_of_the_own_account(

@@ -95,6 +95,7 @@ suite! {
     flow::urgent_jobs_go_first_and_the_others_age,
     flow::jobs_of_full_hosts_keep_their_place_and_hold_nobody_up,
     flow::a_long_line_of_a_full_host_hides_nothing_for_long,
+    flow::a_long_line_that_moves_on_hides_nothing_for_long,
     flow::a_place_in_line_counts_what_goes_before_of_the_own_account,
     cancels::each_input_gets_its_verdict_in_order,
     cancels::a_url_means_every_pending_job_of_the_account_for_it,

@@ -11,11 +11,10 @@ use crate::domain::attempt::Ending;
 use crate::domain::id::Key;
 use crate::domain::job::{Event, Job, Phase, StateKind, Token, apply};
 use crate::domain::media::Media;
-use crate::domain::priority::Priority;
 use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
 use crate::domain::turns::Contender;
-use crate::store::line::{Lanes, Search};
+use crate::store::line::{Lane, Lanes, Place, Search};
 use crate::store::{
     CancelVerdict, Claim, ClaimRequest, Counted, Finish, JobPage, Outcome, PageRequest, Replaced,
     Replacement, Retention,
@@ -29,9 +28,8 @@ impl Lanes for Line<'_> {
 
     fn walk(
         &mut self,
-        account: AccountId,
-        priority: Priority,
-        after: (Timestamp, Key),
+        (account, priority): Lane,
+        after: Place,
         show: &mut dyn FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), Infallible> {
         let start = (account, priority, after.0, after.1, HostId(i64::MAX));
@@ -77,8 +75,6 @@ impl Inner {
     /// Makes a job findable by claims, if it is one for them.
     pub(super) fn enter_line(&mut self, job: &Job) {
         if let Some(entry) = ready(job) {
-            let (account, priority, due, key, _) = entry;
-            self.passed.entered(account, priority, due, key);
             self.ready.insert(entry);
         }
     }
@@ -108,6 +104,7 @@ impl Inner {
         let until = now + request.lease;
         let contenders = self.contenders();
         let (mut turns, mut passed) = (take(&mut self.turns), take(&mut self.passed));
+        passed.keep(&contenders);
         let mut contest = turns.contest(contenders, slots, slots + spare, shares);
         let mut search = Search::new(&mut passed, hosts, now);
         let mut claims = Vec::new();

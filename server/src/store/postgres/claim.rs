@@ -3,13 +3,13 @@
 //!
 //! A claim looks first and locks then. It reads the heads of all lanes, chooses, and locks what it
 //! chose; rows that another transaction holds are passed over, and it chooses again without them.
-//! Turns are this node's own: with several nodes each goes round by itself. What accounts have
-//! running is counted over all of them.
+//! Turns are this node's own, and so is what was passed over: with several nodes each goes round by
+//! itself. What accounts have running is counted over all of them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::failure::Failure;
-use super::lanes::{Heads, Short};
+use super::lanes::Heads;
 use super::link::{Write, rows};
 use super::{row, sql};
 use crate::domain::account::AccountId;
@@ -32,12 +32,19 @@ struct Chosen {
     gone: Vec<i64>,
 }
 
-/// Claims jobs; with the turns as they are then.
+/// What claims of this node remember, beside the database.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    turns: Turns,
+    passed: Passed,
+}
+
+/// Claims jobs; with the line as it is then.
 pub(super) async fn claim(
     write: &mut Write<'_>,
     request: &ClaimRequest,
-    before: &Turns,
-) -> Result<(Vec<Claim>, Turns), Failure> {
+    before: &Line,
+) -> Result<(Vec<Claim>, Line), Failure> {
     if request.slots == 0 {
         return Ok((Vec::new(), before.clone()));
     }
@@ -48,16 +55,16 @@ pub(super) async fn claim(
     let contenders = contenders(write).await?;
     let mut chosen = Chosen::default();
     let mut round = 1;
-    let (mut keys, turns) = loop {
-        let mut turns = before.clone();
-        let keys = choose(write, request, &contenders, &mut turns, &chosen.gone).await?;
+    let (mut keys, line) = loop {
+        let mut line = before.clone();
+        let keys = choose(write, request, &contenders, &mut line, &chosen.gone).await?;
         if chosen.hold(write, request, &keys).await? || round == ROUNDS {
-            break (keys, turns);
+            break (keys, line);
         }
         round += 1;
     };
     keys.retain(|key| chosen.held.contains_key(key));
-    Ok((start(write, request, &keys, &chosen.held).await?, turns))
+    Ok((start(write, request, &keys, &chosen.held).await?, line))
 }
 
 /// The accounts that have something queued and are not paused; some of it may not be due yet.
@@ -78,14 +85,15 @@ async fn choose(
     write: &Write<'_>,
     request: &ClaimRequest,
     contenders: &[Contender],
-    turns: &mut Turns,
+    line: &mut Line,
     gone: &[i64],
 ) -> Result<Vec<Key>, Failure> {
     let ClaimRequest { slots, spare, shares, hosts, now, .. } = request;
-    let mut passed = Passed::default();
-    let mut search = Search::new(&mut passed, hosts.clone(), *now);
-    let mut heads = Heads::read(&write.db, contenders, *slots, *now, search.full(), gone).await?;
-    let mut contest = turns.contest(contenders.iter().copied(), *slots, slots + spare, *shares);
+    line.passed.keep(contenders);
+    let mut heads = Heads::read(&write.db, contenders, *slots, *now, &line.passed, gone).await?;
+    let mut search = Search::new(&mut line.passed, hosts.clone(), *now);
+    let mut contest =
+        line.turns.contest(contenders.iter().copied(), *slots, slots + spare, *shares);
     let mut keys = Vec::new();
     while let Some(account) = contest.whose_turn() {
         match search.next(&mut heads, account) {
@@ -95,7 +103,7 @@ async fn choose(
                 contest.served(account);
             }
             Ok(None) => contest.out(account),
-            Err(Short(lane)) => heads.read_on(&write.db, lane, search.full()).await?,
+            Err(short) => heads.read_on(&write.db, short).await?,
         }
     }
     Ok(keys)

@@ -168,9 +168,10 @@ async fn close(write: &Write<'_>, hash: &[u8; 32]) -> Result<bool, Failure> {
 }
 
 async fn node_beat(write: &Write<'_>, node: &NodeRecord) -> Result<(), Failure> {
-    let NodeRecord { id, address, roles, version, started, seen, draining } = node;
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [id, address, roles, version, &started.0, &seen.0, draining];
+    let NodeRecord { id, address, roles, version, started, seen, draining, transfers } = node;
+    let transfers = row::count(*transfers);
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
+        [id, address, roles, version, &started.0, &seen.0, draining, &transfers];
     execute(&write.db, sql::NODE_BEAT, &values).await?;
     Ok(())
 }

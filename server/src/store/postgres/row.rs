@@ -213,6 +213,7 @@ pub(super) fn node(row: &Row) -> Result<NodeRecord, Failure> {
         started: Timestamp(get(row, 4)?),
         seen: Timestamp(get(row, 5)?),
         draining: get(row, 6)?,
+        transfers: get::<i64>(row, 7)?.unsigned_abs(),
     })
 }
 

@@ -194,15 +194,15 @@ statements! {
         SUM(running)::BIGINT AS running FROM queue GROUP BY account \
         HAVING SUM(pending + waiting) > 0) AS busy \
         JOIN account AS a ON a.id = busy.account WHERE NOT a.paused";
-    /// Of each lane at most `$8` entries behind a place, without those of the hosts `$6` and
-    /// without the keys `$7`. First the lane's place, from 1.
+    /// Of each lane at most `$7` entries behind a place, without the keys `$6`. First which lane it
+    /// is, from 1.
     LANES = "SELECT lane.place, found.due, found.key, found.host FROM \
         unnest($1::BIGINT[], $2::SMALLINT[], $3::BIGINT[], $4::BIGINT[]) WITH ORDINALITY \
         AS lane (account, priority, due, key, place) CROSS JOIN LATERAL \
         (SELECT job.due, job.key, job.host FROM job WHERE job.account = lane.account \
         AND job.priority = lane.priority AND (job.due, job.key) > (lane.due, lane.key) \
-        AND job.due <= $5 AND job.host <> ALL($6::BIGINT[]) AND job.key <> ALL($7::BIGINT[]) \
-        ORDER BY job.due, job.key LIMIT $8) AS found";
+        AND job.due <= $5 AND job.key <> ALL($6::BIGINT[]) \
+        ORDER BY job.due, job.key LIMIT $7) AS found";
     /// Rows that another transaction holds are passed over.
     CLAIM_HOLD = "SELECT key, state::BIGINT FROM job WHERE key = ANY($1) AND due + 0 <= $2 \
         ORDER BY key FOR UPDATE SKIP LOCKED";
@@ -398,11 +398,11 @@ statements! {
     MASTER_KEY_KEEP = "INSERT INTO installation (one, master_key) VALUES (TRUE, $1) \
         ON CONFLICT (one) DO NOTHING";
     MASTER_KEY_FIND = "SELECT master_key FROM installation";
-    NODE_BEAT = "INSERT INTO node (id, address, roles, version, started, seen, draining) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET \
-        seen = excluded.seen, draining = excluded.draining";
+    NODE_BEAT = "INSERT INTO node (id, address, roles, version, started, seen, draining, transfers) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET \
+        seen = excluded.seen, draining = excluded.draining, transfers = excluded.transfers";
     NODE_LEAVE = "DELETE FROM node WHERE id = $1";
-    NODES = "SELECT id, address, roles, version, started, seen, draining FROM node \
+    NODES = "SELECT id, address, roles, version, started, seen, draining, transfers FROM node \
         WHERE seen >= $1 ORDER BY started, id LIMIT $2";
     RATE_TAKE = "SELECT given, wait FROM rate_take($1, $2, $3, $4)";
 

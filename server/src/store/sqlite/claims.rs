@@ -12,11 +12,10 @@ use super::{row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::id::Key;
 use crate::domain::job::State;
-use crate::domain::priority::Priority;
 use crate::domain::source_url::HostId;
 use crate::domain::time::Timestamp;
 use crate::domain::turns::{Contender, Turns};
-use crate::store::line::{Entry, Lanes, Passed, Search};
+use crate::store::line::{Entry, Lane, Lanes, Passed, Place, Search};
 use crate::store::{Claim, ClaimRequest};
 
 /// What claims remember, beside the database. Of no consequence when a transaction fails, except
@@ -31,6 +30,7 @@ pub(super) fn claim(write: &mut Write<'_>, request: &ClaimRequest) -> Result<Vec
     let ClaimRequest { slots, spare, shares, hosts, now, lease } = request;
     let db = write.db;
     let contenders = contenders(db)?;
+    write.line.passed.keep(&contenders);
     let mut contest = write.line.turns.contest(contenders, *slots, slots + spare, *shares);
     let mut search = Search::new(&mut write.line.passed, hosts.clone(), *now);
     let mut claims = Vec::new();
@@ -80,9 +80,8 @@ impl Lanes for Ready<'_> {
 
     fn walk(
         &mut self,
-        account: AccountId,
-        priority: Priority,
-        after: (Timestamp, Key),
+        (account, priority): Lane,
+        after: Place,
         show: &mut dyn FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
         let mut statement = self.0.prepare_cached(sql::LANE)?;

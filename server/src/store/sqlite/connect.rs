@@ -63,7 +63,8 @@ fn migrations() -> Result<Vec<Migration>, refinery::Error> {
     let console = Migration::unapplied("V2__console", include_str!("migrations/V2__console.sql"))?;
     let renewal = Migration::unapplied("V3__renewal", include_str!("migrations/V3__renewal.sql"))?;
     let flow = Migration::unapplied("V4__flow", include_str!("migrations/V4__flow.sql"))?;
-    Ok(vec![initial, console, renewal, flow])
+    let nodes = Migration::unapplied("V5__nodes", include_str!("migrations/V5__nodes.sql"))?;
+    Ok(vec![initial, console, renewal, flow, nodes])
 }
 
 impl Place {

@@ -69,14 +69,7 @@ pub(super) fn hand_back(
     now: Timestamp,
 ) -> Result<Finish, Failure> {
     end_attempt(write.db, claim, Ending::HandedBack, None, None, now)?;
-    enter_line(write, claim, due);
     fenced(write.db, sql::HAND_BACK, [claim.job().key.0, claim.token().0, due.0])
-}
-
-/// A claimed job stands in line again.
-fn enter_line(write: &mut Write<'_>, claim: &Claim, due: Timestamp) {
-    let Job { key, account, request, .. } = claim.job();
-    write.line.passed.entered(*account, request.priority, due, *key);
 }
 
 pub(super) fn retry_later(
@@ -91,7 +84,6 @@ pub(super) fn retry_later(
         let what = Counted::PutOff(fault.class.code().to_owned());
         write.counts.add(now, claim.job().account, what, 1, bytes);
     }
-    enter_line(write, claim, due);
     fenced(write.db, sql::RETRY_LATER, [claim.job().key.0, claim.token().0, due.0])
 }
 
@@ -129,7 +121,6 @@ pub(super) fn replace_url(
     let request: JobRequest = serde_json::from_str(&request)
         .map_err(|_| row::corrupt(format_args!("job {} has no readable request", key.0)))?;
     let request = JobRequest { sealed_headers: sealed_headers.clone(), ..request };
-    write.line.passed.entered(*account, request.priority, now, *key);
     let request = serde_json::to_string(&request).map_err(row::corrupt)?;
     let (hash, text) = (url.hash64(), url.expose());
     let host = HostId::of(&url.host()).0;
@@ -242,7 +233,6 @@ pub(super) fn expire(
     let ended_by = if everything { i64::MAX } else { now.0 };
     let values = [now.0, ended_by, row::count(limit)];
     write.db.prepare_cached(sql::ATTEMPTS_EXPIRE)?.execute(values)?;
-    write.line.passed.clear();
     Ok(write.db.prepare_cached(sql::EXPIRE)?.execute(values)?)
 }
 

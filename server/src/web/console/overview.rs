@@ -1,7 +1,9 @@
 //! `/console`: the queue, what became of jobs in the last while, who waits, and what to do.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
-use wire::reply::{AccountLoad, GetUploadStatisticsReply, NodeInfo, Point, Reply};
+use wire::reply::{AccountLoad, GetUploadStatisticsReply, NodeInfo, NodeSummary, Point, Reply};
 
 use super::advice::{Advice, advise};
 use super::causes::cause_of;
@@ -32,6 +34,10 @@ struct OverviewPage {
     failures: Vec<Failure>,
     accounts: Vec<Load>,
     node: Option<Node>,
+    /// Empty where the visitor is not to see them.
+    nodes: Vec<Member>,
+    /// Of the nodes that are there.
+    versions: usize,
 }
 
 struct Span {
@@ -83,6 +89,15 @@ struct Load {
     bars: Vec<(char, String, String)>,
 }
 
+/// A node of the database's list.
+struct Member {
+    info: NodeSummary,
+    tone: &'static str,
+    since: Moment,
+    seen: Moment,
+    transfers: String,
+}
+
 struct Node {
     info: NodeInfo,
     since: Moment,
@@ -118,6 +133,8 @@ pub(super) async fn show(visit: &Visit) -> Answered {
         failures: failures(&reply, &of),
         accounts: loads(&reply.accounts),
         node: reply.node.map(|info| node(info, visit.now)),
+        versions: versions(&reply.nodes),
+        nodes: reply.nodes.into_iter().map(|info| member(info, visit.now)).collect(),
     })
 }
 
@@ -299,6 +316,27 @@ fn node(info: NodeInfo, now: i64) -> Node {
         min_free: bytes(info.min_free_bytes),
         memory: (info.memory_bytes > 0).then(|| bytes(info.memory_bytes)),
         speed: format!("{}/s", bytes(info.receiving_bytes_per_second)),
+        info,
+    }
+}
+
+/// How many versions work side by side.
+fn versions(nodes: &[NodeSummary]) -> usize {
+    let there = nodes.iter().filter(|node| node.state != "Silent");
+    there.map(|node| node.version.as_str()).collect::<BTreeSet<_>>().len()
+}
+
+fn member(info: NodeSummary, now: i64) -> Member {
+    let tone = match info.state.as_str() {
+        "Ready" => "good",
+        "Draining" => "busy",
+        _ => "bad",
+    };
+    Member {
+        tone,
+        since: Moment::new(info.start_time, now),
+        seen: Moment::new(info.seen_time, now),
+        transfers: count(info.running_transfers),
         info,
     }
 }

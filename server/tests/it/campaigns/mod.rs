@@ -1,6 +1,7 @@
 //! Campaigns on real processes: each looks for a broken promise with many repetitions, a short slice
 //! of them on every change and as many as wanted in its long form (`docs/testing.md`).
 
+mod bloat;
 mod check;
 mod history;
 mod kill;

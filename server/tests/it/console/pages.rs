@@ -112,6 +112,7 @@ async fn every_link_of_every_page_answers() {
         assert!(seen.contains_key(&format!("/console/jobs/{id}")), "{id} is reached");
     }
     assert!(seen.keys().any(|path| path.starts_with("/console/media/")));
+    assert!(seen["/console"].text().contains("This node works alone"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,6 +128,7 @@ async fn an_ordinary_account_sees_its_own_things_and_no_page_of_operators() {
         assert!(!OPERATORS.contains(&path.as_str()), "{path} is not offered");
     }
     assert!(seen["/console/jobs"].text().contains("own.mp4"));
+    assert!(!seen["/console"].text().contains("id=\"nodes\""), "nodes are for operators");
     for path in OPERATORS {
         assert_eq!(browser.get(path).await.status, 403, "{path}");
     }

@@ -10,7 +10,7 @@ use super::cluster::{self, Cluster, Version, foreign};
 use super::{PostgresStore, fresh, open};
 use crate::run::tasks::Tasks;
 use crate::store::conformance::bed::{Bed, at, new_job, submission};
-use crate::store::{Store, StoreError, Submitted};
+use crate::store::{Nonce, NonceUse, Store, StoreError, Submitted};
 
 /// Where the proxy cuts a connection, once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,29 @@ async fn a_node_survives_the_end_of_all_its_connections() {
         assert!(!db.query(cut, &[]).await.unwrap().is_empty());
         assert_eq!(store.stats().await.unwrap().pending, round.unsigned_abs() + 1);
     }
+    store.close().await.unwrap();
+}
+
+/// A replay is refused for good; a failure is told as one, and the request may come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_that_could_not_be_used_up_is_no_replay() {
+    let test = "a_nonce_that_could_not_be_used_up_is_no_replay";
+    let Some(cluster) = cluster::shared(Version::Fifteen, test) else { return };
+    let url = cluster.schema().await;
+    let store = fresh(&url).await;
+    let db = foreign(&url).await;
+    let take = async |value: &str| {
+        let nonce = Nonce { access_key_id: "K", value, expires: at(1_000), now: at(0) };
+        store.nonce_take(nonce).await
+    };
+    assert!(matches!(take("before").await, Ok(NonceUse::Fresh(_))));
+    db.batch_execute("ALTER TABLE nonce RENAME TO away").await.unwrap();
+    for failed in futures_util::future::join_all((0..8).map(|_| take("n"))).await {
+        assert!(matches!(failed, Err(StoreError::Engine(_))), "{failed:?}");
+    }
+    db.batch_execute("ALTER TABLE away RENAME TO nonce").await.unwrap();
+    assert!(matches!(take("n").await, Ok(NonceUse::Fresh(_))));
+    assert!(matches!(take("n").await, Ok(NonceUse::Replayed)));
     store.close().await.unwrap();
 }
 

@@ -10,6 +10,7 @@ use super::cluster::{self, Cluster, Version, foreign};
 use super::{PostgresStore, fresh, open, until};
 use crate::domain::id::Key;
 use crate::domain::job::StateKind;
+use crate::domain::source_url::{HostId, SourceUrl};
 use crate::domain::time::Timestamp;
 use crate::domain::turns::Shares;
 use crate::run::tasks::Tasks;
@@ -17,7 +18,8 @@ use crate::store::conformance::bed::{
     Bed, LEASE, NO_LIMITS, at, new_job, referenced, request, submission, success,
 };
 use crate::store::{
-    ClaimRequest, Finish, Nonce, NonceUse, Session, Store, Submission, SubmitLimits, Submitted,
+    AGAIN_LIMIT, ClaimRequest, Finish, HostPlaces, NewJob, Nonce, NonceUse, Session, Store,
+    Submission, SubmitLimits, Submitted,
 };
 
 /// Two nodes on a schema of their own.
@@ -111,6 +113,24 @@ async fn nodes_that_claim_at_once_share_all_jobs_and_no_job_twice() {
     pair.close().await;
 }
 
+/// Another node is in the middle of claiming the next job, and takes its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_waits_for_no_other_and_takes_the_job_behind() {
+    let test = "a_claim_waits_for_no_other_and_takes_the_job_behind";
+    let Some(cluster) = cluster::shared(Version::Fifteen, test) else { return };
+    let pair = Pair::new(cluster).await;
+    let keys = pair.bed.submit(pair.bed.account, &["a", "b"], at(0)).await;
+    let other = foreign(&pair.url).await;
+    let hold = format!("BEGIN; SELECT 1 FROM job WHERE key = {} FOR UPDATE", keys[0].0);
+    other.batch_execute(&hold).await.unwrap();
+    // It would be refused if it waited: the other goes on only after it.
+    assert_eq!(pair.bed.claim_one(at(0)).await.job().key, keys[1]);
+    assert!(pair.bed.claim(9, at(0)).await.is_empty());
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(pair.bed.claim_one(at(0)).await.job().key, keys[0]);
+    pair.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_limit_of_one_account_holds_over_nodes_that_claim_at_once() {
     let test = "the_limit_of_one_account_holds_over_nodes_that_claim_at_once";
@@ -124,6 +144,35 @@ async fn the_limit_of_one_account_holds_over_nodes_that_claim_at_once() {
         async move { node.job_claim(limited).await.unwrap().len() }
     });
     assert_eq!(claims.await.into_iter().sum::<usize>(), 5);
+    pair.close().await;
+}
+
+/// A node remembers what it passed over; another puts a job there, of a host that has a place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_another_node_puts_back_behind_a_full_host_is_found() {
+    let test = "what_another_node_puts_back_behind_a_full_host_is_found";
+    let Some(cluster) = cluster::shared(Version::Fifteen, test) else { return };
+    let pair = Pair::new(cluster).await;
+    let (account, many) = (pair.bed.account, 2 * AGAIN_LIMIT);
+    let wanted = pair.bed.submit(account, &["wanted"], at(0)).await[0];
+    let held = pair.b.job_claim(request(1, at(0))).await.unwrap().remove(0);
+    let full = NewJob { url: SourceUrl::new("http://full.example/a".to_owned()), ..new_job("a") };
+    pair.a.job_submit(submission(account, vec![full; many], at(1))).await.unwrap();
+    let used = [(HostId::of("full.example"), 1)].into();
+    let hosts = HostPlaces { per_host: 1, used };
+    let claim = async || {
+        let claims = ClaimRequest { hosts: hosts.clone(), ..request(1, at(2)) };
+        pair.a.job_claim(claims).await.unwrap().pop().map(|claim| claim.job().key)
+    };
+    for _ in 0..2 {
+        assert_eq!(claim().await, None, "what is looked at again comes half-way");
+    }
+    pair.b.job_hand_back(held, at(0), at(2)).await.unwrap();
+    let mut found = Vec::new();
+    for _ in 0..many / AGAIN_LIMIT + 1 {
+        found.extend(claim().await);
+    }
+    assert_eq!(found, [wanted]);
     pair.close().await;
 }
 

@@ -9,8 +9,10 @@ use super::super::link::rows;
 use super::super::row;
 use super::cluster::{self, Cluster, Version, foreign};
 use super::{PostgresStore, fresh, open};
-use crate::store::conformance::bed::{Bed, at, success};
-use crate::store::{Store, StoreError};
+use crate::domain::job::{Phase, StateKind};
+use crate::domain::time::Timestamp;
+use crate::store::conformance::bed::{self, Bed, at, success};
+use crate::store::{CancelVerdict, Desk, NodeRecord, Store, StoreError};
 
 const MAX: Version = Version::Eighteen;
 
@@ -53,6 +55,80 @@ async fn another_schema_is_refused_with_what_to_do_and_left_as_it_is() {
     ] {
         assert!(matches!(error, StoreError::Newer { found: 77, .. }), "{error}");
     }
+}
+
+/// A rolling update: the schema is migrated while nodes of the release before work on, and those go on
+/// until they are replaced. What they may not do is start anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_runs_goes_on_after_the_next_migration_and_cannot_start_again() {
+    let test = "a_node_that_runs_goes_on_after_the_next_migration_and_cannot_start_again";
+    let Some(cluster) = cluster::shared(MAX, test) else { return };
+    let url = cluster.schema().await;
+    let old = Arc::new(fresh(&url).await);
+    let bed = Bed::new(old.clone()).await;
+    let running = bed.one(at(0)).await;
+    let claim = bed.claim_one(at(0)).await;
+    let urls = [bed::url("a.mp4")];
+    assert_eq!(old.job_infos_by_url(bed.account, &urls, at(0)).await.unwrap()[0].len(), 1);
+    // As migrations of a release are made: columns with a value of their own, another index, a table.
+    let next = "ALTER TABLE job ADD COLUMN later TEXT NOT NULL DEFAULT 'x'; \
+        ALTER TABLE node ADD COLUMN later BIGINT NOT NULL DEFAULT 0; \
+        ALTER TABLE media ADD COLUMN later BIGINT; \
+        ALTER TABLE attempt ADD COLUMN later BIGINT; \
+        CREATE INDEX job_later ON job (later, key); CREATE TABLE later (id BIGINT PRIMARY KEY); \
+        INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+        VALUES (77, 'later', '2030-01-01T00:00:00Z', '1')";
+    foreign(&url).await.batch_execute(next).await.unwrap();
+    let node = NodeRecord {
+        id: "old".to_owned(),
+        address: "h:1".to_owned(),
+        roles: "api,worker".to_owned(),
+        version: "0".to_owned(),
+        started: at(0),
+        seen: at(1),
+        draining: false,
+        transfers: 1,
+    };
+    old.node_beat(&node).await.unwrap();
+    assert_eq!(old.nodes(at(0)).await.unwrap(), [node]);
+    assert!(old.job_beat(&[claim.beat(Phase::Downloading, 7)], at(9)).await.unwrap().is_empty());
+    bed.finish(claim, success(), at(1)).await;
+    assert_eq!(bed.kind(running).await, StateKind::Succeeded);
+    let pending = bed.one(at(2)).await;
+    assert_eq!(bed.cancel(pending, at(3)).await, CancelVerdict::Canceled(vec![pending]));
+    let retried = bed.one(at(4)).await;
+    let claim = bed.claim_one(at(4)).await;
+    bed.put_off(claim, at(5)).await;
+    assert_eq!(bed.claim_one(at(6)).await.job().key, retried);
+    assert_eq!(old.job_infos_by_url(bed.account, &urls, at(0)).await.unwrap()[0].len(), 3);
+    old.close().await.unwrap();
+    let error = PostgresStore::open(&url, 3).await.map(drop).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 77, .. }), "{error}");
+}
+
+/// What nodes of the schema's version before write of their own accord, as it stood there. A migration
+/// that they would break on fails here.
+const OF_VERSION_FOUR: &[&str] = &[
+    "INSERT INTO node (id, address, roles, version, started, seen, draining) \
+        VALUES ('n', 'h:1', 'api', '0', 1, 2, FALSE) ON CONFLICT (id) DO UPDATE SET \
+        seen = excluded.seen, draining = excluded.draining",
+    "SELECT id, address, roles, version, started, seen, draining FROM node \
+        WHERE seen >= 1 ORDER BY started, id LIMIT 9",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_the_version_before_go_on_beside_those_of_this_one() {
+    let test = "nodes_of_the_version_before_go_on_beside_those_of_this_one";
+    let Some(cluster) = cluster::shared(MAX, test) else { return };
+    let url = cluster.schema().await;
+    let store = fresh(&url).await;
+    let db = foreign(&url).await;
+    for statement in OF_VERSION_FOUR {
+        db.batch_execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    let nodes = store.nodes(Timestamp(0)).await.unwrap();
+    assert_eq!((nodes.len(), nodes[0].transfers), (1, 0), "it tells of no transfers");
+    store.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,2 @@
+-- A database of one node keeps no list of nodes, so there is nothing to change. Versions of the schema
+-- are counted alike in both engines.
