@@ -378,7 +378,7 @@ pub fn skip(test: &str, why: &str) {
 }
 
 /// Writes past the capture of the test runner, which hides what a passing test prints.
-fn say_skipped(what: &str) {
+pub fn say_skipped(what: &str) {
     use std::io::Write;
     std::io::stderr().write_all(format!("SKIPPED: {what}\n").as_bytes()).unwrap();
 }
