@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -94,6 +95,17 @@ impl Bucket {
             (Style::Virtual, Some((scheme, host))) => format!("{scheme}://{}.{host}", self.name),
             (Style::Path | Style::Virtual, _) => format!("{}/{}", self.endpoint, self.name),
         }
+    }
+
+    /// Where its endpoint is, if it is an address and no name.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let url = Url::parse(&self.endpoint).ok()?;
+        let ip: IpAddr = match url.host()? {
+            Host::Domain(_) => return None,
+            Host::Ipv4(ip) => ip.into(),
+            Host::Ipv6(ip) => ip.into(),
+        };
+        Some(SocketAddr::new(ip, url.port_or_known_default()?))
     }
 
     /// Whether its bytes and the signatures for it travel in the clear.
@@ -278,9 +290,13 @@ mod tests {
         assert_eq!(bucket.region, "us-east-1");
         assert_eq!(bucket.play, Play::Proxy);
         assert!(bucket.is_plain());
+        assert_eq!(bucket.address(), Some(SocketAddr::from(([127, 0, 0, 1], 9000))));
         let named = bucket_of("s3://media/?endpoint=https://minio.internal/&style=virtual");
         assert_eq!(named.base(), "https://media.minio.internal");
         assert_eq!(named.to_string(), "s3://media at https://minio.internal");
+        assert_eq!(named.address(), None);
+        let sixth = bucket_of("s3://media?endpoint=https://[2001:db8::5]");
+        assert_eq!(sixth.address(), Some("[2001:db8::5]:443".parse().unwrap()));
     }
 
     #[test]

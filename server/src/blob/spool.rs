@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ mod partials;
 pub use mark::{Mark, Tally};
 pub use partials::{Partial, staged_name};
 
-/// Bytes kept from the beginning of a transfer, for sniffing it before its end.
+/// Bytes of a file's beginning that tell what it is, before its end has come.
 pub const HEAD_BYTES: usize = 4 * 1024;
 /// Longest name of a staged file, in characters.
 const NAME_LIMIT: usize = 128;
@@ -213,22 +213,16 @@ impl Drop for Lodging {
 
 /// What is known of the bytes received so far.
 struct Received {
-    /// `None` once somebody has looked at it.
-    head: Option<Vec<u8>>,
     written: u64,
     digests: Running,
 }
 
 impl Received {
     fn new(digests: Running) -> Self {
-        Self { head: Some(Vec::new()), written: 0, digests }
+        Self { written: 0, digests }
     }
 
     fn absorb(&mut self, bytes: &[u8]) {
-        if let Some(head) = &mut self.head {
-            let wanted = HEAD_BYTES.saturating_sub(head.len()).min(bytes.len());
-            head.extend_from_slice(&bytes[..wanted]);
-        }
         self.digests.update(bytes);
         self.written += bytes.len() as u64;
     }
@@ -295,10 +289,19 @@ impl StagedWriter {
         self.received.written
     }
 
-    /// The first bytes, at most [`HEAD_BYTES`], for one look: a transfer that lasts does not hold
-    /// them.
-    pub fn take_head(&mut self) -> Vec<u8> {
-        self.received.head.take().unwrap_or_default()
+    /// The first bytes so far, at most [`HEAD_BYTES`], read again: a transfer that waits for the next
+    /// ones holds none of them.
+    ///
+    /// # Errors
+    /// The disk's refusal.
+    pub fn head(&self) -> Result<Vec<u8>, BlobError> {
+        let wanted = usize::try_from(self.received.written).unwrap_or(HEAD_BYTES);
+        let mut head = vec![0; wanted.min(HEAD_BYTES)];
+        if let Some(file) = &self.lodging.file {
+            let read = file.read_exact_at(&mut head, 0);
+            read.map_err(|e| BlobError::io("read a staged file", e))?;
+        }
+        Ok(head)
     }
 
     /// Begins a checkpoint of what was written until now, beside the executor; the transfer goes on

@@ -107,42 +107,29 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_comes_while_a_sync_runs_waits_for_the_next_and_all_of_them_for_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let (disk, together) = (Disk::default(), Together::default());
-        let held = disk.trace.hold("sync-directory");
-        let first = together.sync(&disk, dir.path());
-        tokio::pin!(first);
-        assert!(futures_util::poll!(&mut first).is_pending());
-        held.met().await;
-        // The first runs: it may have begun before the changes of those who come now.
-        let others = join_all((0..20).map(|_| together.sync(&disk, dir.path())));
-        tokio::pin!(others);
-        assert!(futures_util::poll!(&mut others).is_pending());
-        held.let_go();
-        first.await.unwrap();
-        assert!(others.await.iter().all(Result::is_ok));
-        assert_eq!(disk.trace.take(dir.path()), ["sync-directory ."; 2]);
-        together.sync(&disk, dir.path()).await.unwrap();
-        assert_eq!(disk.trace.take(dir.path()), ["sync-directory ."], "a later one begins anew");
-    }
-
-    #[tokio::test]
-    async fn a_sync_that_fails_fails_for_all_who_share_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let (disk, together) = (Disk::default(), Together::default());
-        let held = disk.trace.hold("sync-directory");
-        let first = together.sync(&disk, dir.path());
-        tokio::pin!(first);
-        assert!(futures_util::poll!(&mut first).is_pending());
-        held.met().await;
-        let others = join_all((0..5).map(|_| together.sync(&disk, dir.path())));
-        tokio::pin!(others);
-        assert!(futures_util::poll!(&mut others).is_pending());
-        disk.trace.fail("sync-directory", Errno::IO);
-        held.let_go();
-        first.await.unwrap_err();
-        assert!(others.await.iter().all(Result::is_err));
+    async fn who_comes_while_a_sync_runs_waits_for_the_next_and_all_of_them_share_its_end() {
+        for fails in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (disk, together) = (Disk::default(), Together::default());
+            let held = disk.trace.hold("sync-directory");
+            let first = together.sync(&disk, dir.path());
+            tokio::pin!(first);
+            assert!(futures_util::poll!(&mut first).is_pending());
+            held.met().await;
+            // The first runs: it may have begun before the changes of those who come now.
+            let others = join_all((0..20).map(|_| together.sync(&disk, dir.path())));
+            tokio::pin!(others);
+            assert!(futures_util::poll!(&mut others).is_pending());
+            if fails {
+                disk.trace.fail("sync-directory", Errno::IO);
+            }
+            held.let_go();
+            assert_eq!(first.await.is_err(), fails);
+            assert!(others.await.iter().all(|other| other.is_err() == fails));
+            assert_eq!(disk.trace.take(dir.path()), ["sync-directory ."; 2]);
+            assert_eq!(together.sync(&disk, dir.path()).await.is_err(), fails);
+            assert_eq!(disk.trace.take(dir.path()), ["sync-directory ."], "a later one is new");
+        }
     }
 
     #[tokio::test]

@@ -232,6 +232,12 @@ impl Spread {
         Ok(chunk)
     }
 
+    /// Connections that it may have from here on.
+    #[cfg(test)]
+    pub(super) fn most(&self) -> usize {
+        self.plan.as_ref().map_or(1, |plan| plan.most)
+    }
+
     /// Waits until all pieces that were asked for have come, or failed.
     #[cfg(test)]
     pub(super) async fn settle(&mut self) {

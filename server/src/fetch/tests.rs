@@ -4,11 +4,13 @@ mod confided;
 mod http2;
 mod kept;
 mod origin;
+mod peer;
 mod pem;
 mod policy;
 mod ranges;
 mod redirects;
 pub(super) mod road;
+mod several;
 mod spread;
 mod ssrf;
 mod tls;
@@ -312,6 +314,16 @@ async fn an_origin_that_stops_or_dribbles_is_a_stall() {
     assert_eq!(verdict(fetch_steps(floor.clone(), dribble()).await), stalled);
     let patient = FetchSettings { min_speed: 10, ..floor };
     assert_eq!(fetch_steps(patient, dribble()).await.unwrap().len(), 100, "above the floor");
+}
+
+#[tokio::test]
+async fn the_stall_timer_begins_anew_with_each_byte() {
+    // Far apart, so that a slow machine does not make a pause as long as the limit.
+    let (limit, pause) = (10 * SHORT, 2 * SHORT);
+    let bytes = (0..8).flat_map(|_| [send("B"), Step::Pause(pause)]);
+    let steps = [send(head("Content-Length: 8\r\n"))].into_iter().chain(bytes).collect();
+    let settings = FetchSettings { stall_timeout: limit, ..settings() };
+    assert_eq!(fetch_steps(settings, steps).await.unwrap(), b"BBBBBBBB");
 }
 
 #[tokio::test]

@@ -467,6 +467,7 @@ impl Parts<'_> {
     fn tools(&self) -> Result<Tools, StartError> {
         let mut settings = FetchSettings::from(self.config);
         settings.own_listeners.push(self.address);
+        settings.own_listeners.extend(storage::endpoints(self.config));
         let probe = Arc::new(ProbeSettings::new(self.ffprobe(), self.program.clone()));
         Ok(Tools { fetcher: Fetcher::new(settings)?, probe, chance: Chance::System })
     }

@@ -1,5 +1,6 @@
 //! Opens the storage locations that a configuration names.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +33,16 @@ pub fn local_objects(config: &Config) -> Option<PathBuf> {
         Some(Place::Directory(path)) => Some(path.clone()),
         Some(Place::Bucket(_)) => None,
     }
+}
+
+/// The endpoints of buckets that the configuration has as addresses: no source may lead there. What a
+/// name stands for is judged like any other address.
+pub(super) fn endpoints(config: &Config) -> Vec<SocketAddr> {
+    let endpoint = |(_, place)| match place {
+        Place::Directory(_) => None,
+        Place::Bucket(bucket) => bucket.address(),
+    };
+    places(config).into_iter().filter_map(endpoint).collect()
 }
 
 /// Opens all of them. Buckets are not asked anything yet.

@@ -17,6 +17,8 @@ use crate::store::{Beat, Claim};
 pub struct Active {
     key: Key,
     token: Token,
+    /// How many were put on the board before it.
+    place: u64,
     posted: Instant,
     phase: AtomicU8,
     bytes: AtomicU64,
@@ -39,10 +41,11 @@ pub struct Progress {
 }
 
 impl Active {
-    fn new(key: Key, token: Token) -> Self {
+    fn new(key: Key, token: Token, place: u64) -> Self {
         Self {
             key,
             token,
+            place,
             posted: Instant::now(),
             phase: AtomicU8::new(Phase::Processing as u8),
             bytes: AtomicU64::new(0),
@@ -94,7 +97,11 @@ impl Active {
 
 /// All transfers of this node, by job. In the order of keys, so that beats come in one order.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<BTreeMap<Key, Arc<Active>>>);
+pub struct Board {
+    transfers: Mutex<BTreeMap<Key, Arc<Active>>>,
+    /// Transfers that were ever put on it.
+    posted: AtomicU64,
+}
 
 /// Takes a transfer off the board when dropped.
 #[derive(Debug)]
@@ -126,7 +133,8 @@ impl Board {
 
     /// Puts a claimed job on the board.
     pub fn post(self: &Arc<Self>, claim: &Claim) -> OnBoard {
-        let active = Arc::new(Active::new(claim.job().key, claim.token()));
+        let place = self.posted.fetch_add(1, Ordering::Relaxed);
+        let active = Arc::new(Active::new(claim.job().key, claim.token(), place));
         self.lock().insert(active.key, active.clone());
         OnBoard { board: self.clone(), active }
     }
@@ -139,13 +147,13 @@ impl Board {
         })
     }
 
-    /// Signs of life, in the order of keys: of all transfers, or only of those whose phase changed
-    /// since the last.
-    pub fn beats(&self, all: bool) -> Vec<Beat> {
+    /// Signs of life, in the order of keys: of the transfers that are `due` by their place, which counts
+    /// those that were put on the board before, and of those whose phase changed since the last.
+    pub fn beats(&self, due: impl Fn(u64) -> bool) -> Vec<Beat> {
         let transfers = self.lock();
         transfers
             .values()
-            .filter(|active| active.stale.swap(false, Ordering::SeqCst) || all)
+            .filter(|active| active.stale.swap(false, Ordering::SeqCst) || due(active.place))
             .map(|active| active.beat())
             .collect()
     }
@@ -172,7 +180,7 @@ impl Board {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Active>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -183,7 +191,7 @@ mod tests {
     #[test]
     fn a_refused_beat_is_a_lost_lease_unless_the_transfer_is_at_its_end() {
         let board = Board::new();
-        let active = Arc::new(Active::new(Key(1), Token(2)));
+        let active = Arc::new(Active::new(Key(1), Token(2), 0));
         board.lock().insert(Key(1), Arc::clone(&active));
         let beat = active.beat();
         assert!(!board.lose(&Beat { token: Token(1), ..beat }), "of an earlier lease");

@@ -67,12 +67,12 @@ async fn fill(worker: &Arc<Worker>, first: OwnedSemaphorePermit) -> StoreResult<
     for claim in claims {
         // This loop alone acquires slots, so those counted free above still are.
         let slot = permit.take().or_else(|| worker.slots.clone().try_acquire_owned().ok());
-        start(worker.clone(), claim, slot);
+        start(worker.clone(), Box::new(claim), slot);
     }
     Ok(taken)
 }
 
-fn start(worker: Arc<Worker>, claim: Claim, slot: Option<OwnedSemaphorePermit>) {
+fn start(worker: Arc<Worker>, claim: Box<Claim>, slot: Option<OwnedSemaphorePermit>) {
     let posted = worker.board.post(&claim);
     // Taken now, so that the next claim counts it.
     let place = worker.fetcher.place(&claim.job().url);

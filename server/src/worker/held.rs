@@ -148,9 +148,10 @@ impl Held {
         self.writer.as_ref().map_or(0, StagedWriter::written)
     }
 
-    /// The first bytes of the file; they are not kept any longer.
-    pub(super) fn take_head(&mut self) -> Vec<u8> {
-        self.writer.as_mut().map(StagedWriter::take_head).unwrap_or_default()
+    /// The first bytes of the file, as many as tell what it is.
+    pub(super) fn head(&self) -> Result<Vec<u8>, FetchError> {
+        let writer = self.writer.as_ref().ok_or_else(nothing_begun)?;
+        writer.head().map_err(blob_fault)
     }
 
     /// Appends bytes, and begins a checkpoint when it is time for one.

@@ -22,9 +22,8 @@ use crate::store::{Claim, Finish, Outcome, StoreResult};
 use crate::telemetry::metrics::JobLabels;
 
 /// How the work on a claim came to its end.
-#[expect(clippy::large_enum_variant, reason = "made once for each job's end and moved twice")]
 enum End {
-    Stored(MediaFacts, StoredObject),
+    Stored(Box<Stored>),
     Fault(JobFault, Retry),
     /// The node stops: the job goes back at no cost.
     Stopped,
@@ -34,8 +33,17 @@ enum End {
     Lost,
 }
 
+/// What was made of a source.
+pub(super) struct Stored {
+    facts: MediaFacts,
+    object: StoredObject,
+}
+
 /// Works on a claimed job, with a place at its host if one was free, and writes down how it ended.
-pub async fn run(worker: &Worker, claim: Claim, active: &Active, place: Option<Place>) {
+///
+/// The claim is on the heap, as all that does not run while bytes come: thousands of transfers may
+/// wait for slow origins, each is as large as its largest step, and an argument is held twice.
+pub async fn run(worker: &Worker, claim: Box<Claim>, active: &Active, place: Option<Place>) {
     let started = tokio::time::Instant::now();
     let mut held = Held::new(claim.job());
     let end = match work(worker, &claim, active, &mut held, place).await {
@@ -50,9 +58,7 @@ pub async fn run(worker: &Worker, claim: Claim, active: &Active, place: Option<P
     let (key, url) = (claim.job().key.0, claim.job().url.to_string());
     let attempt = claim.job().progress.attempt;
     let described = describe(&end);
-    // On the heap, as all that does not run while bytes come: thousands of transfers may wait for
-    // slow origins, and each is as large as its largest step.
-    let written = Box::pin(write_down(worker, claim, end, active, &mut held)).await;
+    let written = Box::pin(write_down(worker, *claim, end, active, &mut held)).await;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match written {
         Ok(Finish::Recorded) => {
@@ -97,7 +103,7 @@ async fn work(
         () = worker.stop.aborting() => End::Stopped,
         () = tokio::time::sleep(left) => late(),
         pulled = pulled => match pulled {
-            Some(Ok((facts, object))) => End::Stored(facts, object),
+            Some(Ok(stored)) => End::Stored(stored),
             Some(Err(fault)) => End::Fault(fault.fault, fault.retry),
             None => {
                 let message = "Something in Haulage broke while it pulled this source.";
@@ -107,34 +113,59 @@ async fn work(
     }
 }
 
-/// The steps, in order. An error carries whether trying again can help.
-async fn pull(
+/// The steps, in order. An error carries whether trying again can help. What lasts is the receiving;
+/// the others are on the heap while they do.
+pub(super) async fn pull(
     worker: &Worker,
     job: &Job,
     token: Token,
     active: &Active,
     held: &mut Held,
     place: Option<Place>,
-) -> Result<(MediaFacts, StoredObject), FetchError> {
+) -> Result<Box<Stored>, FetchError> {
+    let mut body = Box::pin(begin(worker, job, token, active, held, place)).await?;
+    receive(worker, job, &mut body, active, held).await?;
+    Box::pin(store(worker, job, token, active, held, body.source())).await
+}
+
+/// Asks the origin, and makes a file ready for what it sends.
+async fn begin(
+    worker: &Worker,
+    job: &Job,
+    token: Token,
+    active: &Active,
+    held: &mut Held,
+    place: Option<Place>,
+) -> Result<Spread, FetchError> {
     let headers = confided(worker, job)?;
-    Box::pin(held.take_up(worker, job, token)).await;
+    held.take_up(worker, job, token).await;
     let wanted = Wanted { url: &job.url, headers: &headers, from: held.resume(), place };
-    let source = Box::pin(worker.fetcher.open(wanted)).await?;
+    let source = worker.fetcher.open(wanted).await?;
     verify_announced(job, &source)?;
-    Box::pin(held.begin(worker, job, token, &source)).await?;
+    held.begin(worker, job, token, &source).await?;
     active.announced(source.length().or(job.request.file_size));
     active.received(held.written());
     active.enter(Phase::Downloading);
-    let mut body = worker.fetcher.spread(source, &job.url, &headers);
-    let staged = receive(worker, job, &mut body, active, held).await?;
-    let source = body.source();
+    Ok(worker.fetcher.spread(source, &job.url, &headers))
+}
+
+/// Makes an object of what was received.
+async fn store(
+    worker: &Worker,
+    job: &Job,
+    token: Token,
+    active: &Active,
+    held: &mut Held,
+    source: &Source,
+) -> Result<Box<Stored>, FetchError> {
+    let staged = held.finish().await?;
     active.enter(Phase::DownloadSuccess);
     verify(job, source, &staged)?;
-    let facts = Box::pin(understand(worker, job, source, &staged)).await?;
+    let facts = understand(worker, job, source, &staged).await?;
     active.enter(Phase::Uploading);
-    let object = Box::pin(publish(worker, job, token, staged, &facts)).await?;
+    let object = publish(worker, job, token, staged, &facts).await?;
     active.enter(Phase::UploadSuccess);
-    Ok((facts, object))
+    Ok(Box::new(Stored { facts, object }))
 }
 
 /// The headers that the caller confided for the source; none for most. When they do not open, no
@@ -157,7 +188,7 @@ async fn receive(
     body: &mut Spread,
     active: &Active,
     held: &mut Held,
-) -> Result<Staged, FetchError> {
+) -> Result<(), FetchError> {
     let mut sniffed = false;
     let mut room_checked = 0;
     while let Some(bytes) = body.chunk().await? {
@@ -173,7 +204,7 @@ async fn receive(
         worker.metrics.received_bytes.inc_by(received);
         worker.pace.received(job.account, received).await;
         if !sniffed && held.written() >= SNIFF_BYTES {
-            sniff(&held.take_head())?;
+            sniff(&held.head()?)?;
             sniffed = true;
         }
     }
@@ -181,10 +212,7 @@ async fn receive(
         let message = "The source has no bytes.";
         return Err(permanent(FaultClass::Empty, message));
     }
-    if !sniffed {
-        sniff(&held.take_head())?;
-    }
-    Box::pin(held.finish()).await
+    if sniffed { Ok(()) } else { sniff(&held.head()?) }
 }
 
 /// Bytes between two looks at the room that the disk has left.
@@ -321,7 +349,8 @@ async fn write_down(
             let due = retry::place_again(returns, now, job.deadline, worker.chance.fraction());
             worker.store.job_hand_back(claim, due, now).await
         }
-        End::Stored(facts, object) => {
+        End::Stored(stored) => {
+            let Stored { facts, object } = *stored;
             let stored = object.clone();
             let outcome = Outcome::Success { facts, object };
             let finish = worker.store.job_finish(claim, outcome, now).await?;
@@ -401,7 +430,7 @@ async fn discard(worker: &Worker, object: &StoredObject) {
 
 fn describe(end: &End) -> String {
     match end {
-        End::Stored(_, object) => format!("stored {} bytes", object.size),
+        End::Stored(stored) => format!("stored {} bytes", stored.object.size),
         End::Fault(fault, _) => format!("fault: {fault}"),
         End::Stopped => "handed back: the node stops".to_owned(),
         End::NoPlace => "handed back: its host has no place".to_owned(),

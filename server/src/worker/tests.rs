@@ -1,19 +1,22 @@
-//! Which time a job goes by while somebody sets the clock of its node.
+//! Which time a job goes by while somebody sets the clock of its node, what an attempt makes of those
+//! before it, and how much memory one takes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::held::Held;
 use super::{Worker, one_job};
 use crate::blob::spool::Spool;
-use crate::blob::{LocalBlobs, Locations};
+use crate::blob::{LocalBlobs, Locations, Tally, staged_name};
 use crate::config::Config;
 use crate::domain::fault::FaultClass;
-use crate::domain::job::{Job, JobRequest};
+use crate::domain::job::{Job, JobRequest, Token};
 use crate::domain::source_url::SourceUrl;
 use crate::domain::time::Timestamp;
 use crate::domain::turns::Shares;
+use crate::domain::version::{Validator, Version};
 use crate::door::Clock;
 use crate::door::random::Chance;
 use crate::door::schedule::Schedule;
@@ -22,7 +25,9 @@ use crate::fetch::{FetchSettings, Fetcher};
 use crate::probe::ProbeSettings;
 use crate::run::serve::{Parts, Shared, Tools};
 use crate::store::memory::MemoryStore;
-use crate::store::{ClaimRequest, HostPlaces, NewJob, Submission, SubmitLimits, Submitted};
+use crate::store::{
+    Claim, ClaimRequest, HostPlaces, NewJob, Store, Submission, SubmitLimits, Submitted,
+};
 
 const NOW: Timestamp = Timestamp(1_767_323_045_000);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -52,13 +57,8 @@ async fn worker(dir: &std::path::Path, clock: Clock) -> Worker {
     parts.worker(&Shared::default(), tools)
 }
 
-/// A job with an hour to its deadline whose source is refused at once, as it is when its node's
-/// clock is set to `then` right after the claim.
-async fn refused_at(then: Timestamp) -> Job {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Clock::manual(NOW);
-    let worker = worker(dir.path(), clock.clone()).await;
-    let store = worker.store.clone();
+/// The claim of a job with an hour to its deadline, whose source is refused at once.
+async fn claimed(store: &dyn Store) -> Claim {
     let account = store.account_create("a", false, NOW).await.unwrap().unwrap().id;
     let url = SourceUrl::new("http://127.0.0.1/a.mp4");
     let submission = Submission {
@@ -69,9 +69,8 @@ async fn refused_at(then: Timestamp) -> Job {
         deadline: NOW + HOUR,
         limits: SubmitLimits { calls_per_day: 0, pending: 0 },
     };
-    let Submitted::Accepted(keys) = store.job_submit(submission).await.unwrap() else {
-        panic!("a job that was not accepted");
-    };
+    let submitted = store.job_submit(submission).await.unwrap();
+    assert!(matches!(submitted, Submitted::Accepted(_)), "{submitted:?}");
     let request = ClaimRequest {
         slots: 1,
         spare: 0,
@@ -80,10 +79,21 @@ async fn refused_at(then: Timestamp) -> Job {
         now: NOW,
         lease: HOUR,
     };
-    let claim = store.job_claim(request).await.unwrap().pop().unwrap();
+    store.job_claim(request).await.unwrap().pop().unwrap()
+}
+
+/// How a job ends whose source is refused, when its node's clock is set to `then` right after the
+/// claim.
+async fn refused_at(then: Timestamp) -> Job {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOW);
+    let worker = worker(dir.path(), clock.clone()).await;
+    let store = worker.store.clone();
+    let claim = claimed(store.as_ref()).await;
+    let (account, keys) = (claim.job().account, [claim.job().key]);
     let posted = worker.board.post(&claim);
     clock.set(then);
-    one_job::run(&worker, claim, posted.active(), None).await;
+    one_job::run(&worker, Box::new(claim), posted.active(), None).await;
     store.job_infos_by_id(account, &keys, Timestamp(0)).await.unwrap().pop().unwrap()
 }
 
@@ -96,4 +106,41 @@ async fn a_step_of_the_clock_brings_no_deadline_nearer_and_moves_no_end() {
         let finished = job.finished.unwrap();
         assert!(NOW <= finished && finished < NOW + HOUR, "at {then:?}: {finished:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_forgiven_of_one_url_is_not_forgiven_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let worker = worker(dir.path(), Clock::manual(NOW)).await;
+    let mut job = claimed(worker.store.as_ref()).await.job().clone();
+    let validator = Validator::Tag("\"v1\"".to_owned());
+    let version = Version { validator, total: Some(9), place: "http://a.example/a".to_owned() };
+    let tally = Tally { forgiven: 3, best: 5, changes: 1, renewal: 0 };
+    job.progress.attempt = 4;
+    for (renewals, charged) in [(0, 1), (1, 4)] {
+        let mut writer = worker.spool.create(&staged_name(job.key, Token(4)), None).unwrap();
+        writer.write(b"12345").unwrap();
+        writer.park(&version, tally).await.unwrap();
+        job.progress.renewals = renewals;
+        let mut held = Held::new(&job);
+        held.take_up(&worker, &job, Token(5)).await;
+        assert_eq!(held.written(), 5, "the bytes are taken up");
+        assert_eq!(held.charged(), charged, "{renewals} replacements");
+        held.forget(&worker, &job).await;
+    }
+}
+
+/// Beside its socket and its file, thousands of which a node may have at once (docs/performance.md).
+#[tokio::test]
+async fn a_transfer_that_waits_for_its_origin_is_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let worker = worker(dir.path(), Clock::manual(NOW)).await;
+    let claim = Box::new(claimed(worker.store.as_ref()).await);
+    let (posted, job) = (worker.board.post(&claim), claim.job().clone());
+    let mut held = Held::new(&job);
+    let pull = one_job::pull(&worker, &job, Token(1), posted.active(), &mut held, None);
+    let pull = size_of_val(&pull);
+    let run = size_of_val(&one_job::run(&worker, claim, posted.active(), None));
+    println!("a transfer: {run} bytes, and {pull} while it receives");
+    assert!(run <= 2_048 && pull <= 2_048, "{run} and {pull} bytes");
 }

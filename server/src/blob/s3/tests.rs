@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustls::RootCertStore;
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::super::conformance::{conforms, key, noise, read, staged};
@@ -23,6 +24,8 @@ mod server;
 
 /// Two parts.
 const LONG: usize = (5 << 20) + 1_000;
+/// Parts that one node may hold.
+const SLOTS: usize = 3;
 /// A hanging call ends after this.
 const TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -89,7 +92,7 @@ fn open(url: &str, dir: &std::path::Path, timeout: Duration) -> S3Blobs {
     let Ok(Place::Bucket(bucket)) = url.parse() else { panic!("{url}") };
     let key = format!("{}:{}", server::KEY_ID, server::SECRET).parse().unwrap();
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let (roots, slots) = (Arc::new(roots), Arc::new(Semaphore::new(3)));
+    let (roots, slots) = (Arc::new(roots), Arc::new(Semaphore::new(SLOTS)));
     let journal = dir.join("uploads");
     let part_bytes = 0; // Raised to the least there is.
     S3Blobs::open(BucketSettings { bucket, key, roots, timeout, part_bytes, slots, journal })
@@ -102,14 +105,10 @@ async fn buckets_conform() {
     conforms(&bench.blobs, LONG).await;
     bench.assert_nothing_is_left("conformance");
     assert!(bench.server.objects().keys().all(|key| key.starts_with("in/here/0")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn buckets_without_conditional_requests_conform() {
     let bench = Bench::patient().await;
     bench.server.lack_conditions();
     conforms(&bench.blobs, LONG).await;
-    bench.assert_nothing_is_left("conformance");
+    bench.assert_nothing_is_left("without conditional requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,6 +141,22 @@ async fn nothing_is_sent_in_chunks_with_trailers_or_to_be_checked_by_newer_servi
         let newer = name.starts_with("x-amz-checksum") || name == "x-amz-sdk-checksum-algorithm";
         assert!(!chunked && !newer && !other.contains(&name.as_str()), "{call:?} {name}: {value}");
     }
+}
+
+/// OSS has another header for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn oss_is_asked_without_conditions() {
+    let bench = Bench::patient().await;
+    let url = bench.server.url("in/here").replace("s3://", "oss://");
+    let url = format!("{url}&region=cn-shanghai&style=path");
+    let oss = open(&url, bench.dir.path(), Duration::from_secs(60));
+    for (n, len) in [(1, 10), (2, LONG)] {
+        let file = staged(&bench.spool, &format!("job-{n}"), &noise(len)).await;
+        oss.publish(file, &key(n, 1)).await.unwrap();
+    }
+    assert_eq!((bench.server.count(Call::Put), bench.server.count(Call::Complete)), (1, 1));
+    let headers = bench.server.seen.headers.lock().unwrap();
+    assert!(!headers.iter().any(|(_, name, _)| name == "if-none-match"), "{headers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,14 +218,64 @@ async fn a_success_with_an_error_in_it_is_no_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_success_that_did_not_take_place_is_found_out() {
+async fn a_completion_that_made_nothing_or_something_else_is_found_out() {
+    for other in [None, Some(b"other")] {
+        let (bench, name) = (Bench::patient().await, key(1, 1));
+        if let Some(other) = other {
+            let file = staged(&bench.spool, "job-2", other).await;
+            bench.blobs.publish(file, &name).await.unwrap();
+        }
+        // It came after the look for it; and the completion is answered, and does nothing.
+        bench.server.fail(Fault::once(Call::Head, When::Before, How::Status(404, "")));
+        bench.server.also_fail(Fault::always(Call::Complete, When::Before, How::Completed));
+        let file = bench.staged(&noise(LONG)).await;
+        let error = bench.blobs.publish(file, &name).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        bench.assert_nothing_is_left("nothing was completed");
+        assert_eq!(bench.server.objects().len(), 0, "what does not belong there is gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_holds_no_more_parts_in_memory_than_it_has_places_for() {
     let bench = Bench::patient().await;
-    // Answers as for a completion, and does nothing.
-    bench.server.fail(Fault::always(Call::Complete, When::Before, How::Completed));
-    let file = bench.staged(&noise(LONG)).await;
-    let error = bench.blobs.publish(file, &key(1, 1)).await.unwrap_err();
-    assert!(error.is_transient(), "{error}");
-    bench.assert_nothing_is_left("nothing was completed");
+    bench.server.fail(Fault::always(Call::Part, When::Before, How::Hang));
+    let (file, name) = (bench.staged(&noise(4 * (5 << 20) + 7)).await, key(1, 1));
+    let mut publish = Box::pin(bench.blobs.publish(file, &name));
+    while bench.server.count(Call::Part) < SLOTS {
+        let a_moment = tokio::time::timeout(Duration::from_millis(5), &mut publish).await;
+        assert!(a_moment.is_err(), "it hangs");
+    }
+    assert_eq!(bench.blobs.0.slots.available_permits(), 0);
+    drop(publish);
+    assert_eq!(bench.blobs.0.slots.available_permits(), SLOTS, "places are given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_signed_and_no_step_replaces_an_object() {
+    let bench = Bench::patient().await;
+    for (n, bytes) in [noise(10), noise(LONG)].iter().enumerate() {
+        let file = bench.staged(bytes).await;
+        let path = file.path().to_owned();
+        bench.blobs.publish(file, &key(1, n as i64)).await.unwrap();
+        until_gone(&path).await;
+    }
+    let headers = bench.server.seen.headers.lock().unwrap();
+    let said = |call: Call, name: &str| -> Vec<String> {
+        let of = headers.iter().filter(|(of, header, _)| *of == call && header == name);
+        of.map(|(_, _, value)| value.clone()).collect()
+    };
+    let sha256 = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
+    assert_eq!(said(Call::Put, "x-amz-content-sha256"), [sha256(&noise(10))]);
+    let mut parts = said(Call::Part, "x-amz-content-sha256");
+    let long = noise(LONG);
+    let mut expected = [sha256(&long[..5 << 20]), sha256(&long[5 << 20..])];
+    parts.sort();
+    expected.sort();
+    assert_eq!(parts, expected);
+    for call in [Call::Put, Call::Complete] {
+        assert_eq!(said(call, "if-none-match"), ["*"], "{call:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -402,6 +467,12 @@ async fn what_a_service_does_not_keep_of_an_object_is_read_again() {
         );
         until_gone(&path).await;
     }
+    // Of another length it need not be.
+    let before = bench.server.count(Call::Get);
+    let file = bench.staged(&noise(11)).await;
+    let refused = bench.blobs.publish(file, &key(1, 1)).await;
+    assert!(matches!(refused, Err(BlobError::Taken(_))), "{refused:?}");
+    assert_eq!(bench.server.count(Call::Get), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

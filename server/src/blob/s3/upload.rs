@@ -139,7 +139,7 @@ impl S3Blobs {
         file: &Arc<File>,
     ) -> Result<Vec<PartId>, BlobError> {
         let size = staged.size();
-        let part = self.0.part_bytes.max(size.div_ceil(PARTS_LIMIT));
+        let part = part_bytes(self.0.part_bytes, size);
         let count = usize::try_from(size.div_ceil(part)).unwrap_or(usize::MAX);
         let sent = stream::iter(0..count).map(|index| async move {
             let _slot = self.slot().await;
@@ -318,6 +318,11 @@ enum Settled {
     Seen,
 }
 
+/// Bytes of a part: as configured, or more where that would make too many of them.
+fn part_bytes(configured: u64, size: u64) -> u64 {
+    configured.max(size.div_ceil(PARTS_LIMIT))
+}
+
 fn attributes(staged: &Staged) -> Attributes {
     let mut attributes = Attributes::new();
     let mut say = |name: &'static str, value: String| {
@@ -339,4 +344,19 @@ async fn read_part(file: &Arc<File>, start: u64, len: u64) -> Result<Bytes, Blob
         Ok(Bytes::from(part))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_object_has_more_parts_than_the_service_takes() {
+        let part = 16 << 20;
+        let most = part * PARTS_LIMIT;
+        for (size, bytes) in [(1, part), (most, part), (most + 1, part + 1), (most * 2, part * 2)] {
+            assert_eq!(part_bytes(part, size), bytes, "of {size}");
+            assert!(size.div_ceil(bytes) <= PARTS_LIMIT);
+        }
+    }
 }

@@ -327,6 +327,7 @@ mod tests {
             ("5;\0\r\nhello", Broken),
             ("5\r\nhelloworld", Broken),
             ("5\r\nhello\n0\r\n\r\n", Broken),
+            ("5\r\nhelloX\n0\r\n\r\n", Broken),
             ("5\r\nhello\r\r", Broken),
             ("5\r\nhello\r\n0\r\n\n", Broken),
             ("5\r\nhello\r\n0\r\n\rX", Broken),

@@ -1,205 +1,12 @@
 //! One file over several connections: that its bytes are right and in order whatever the origin does,
 //! and that origins which mind are left alone.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-
+use super::several::{Ask, GATED, PIECE, Reply, SIZE, Several};
 use super::*;
 use crate::domain::source_headers::SourceHeaders;
 use crate::fetch::spread::SEGMENT;
-use crate::run::tasks::Tasks;
-
-const PIECE: usize = 4 << 20;
-/// Bytes of the file: two pieces by the first answer, five and a bit by others.
-const SIZE: usize = 7 * PIECE + 12_345;
-/// What a whole answer sends before it waits for [`Origin::gate`].
-const GATED: usize = PIECE;
-
-/// What is asked, by how many at the same time.
-#[derive(Clone, Copy, Debug)]
-struct Ask {
-    /// Requests for a part before this one.
-    nth: usize,
-    first: usize,
-    live: usize,
-}
-
-/// What a request for a part is answered.
-#[derive(Clone, Copy, Debug)]
-enum Reply {
-    Part,
-    Status(&'static str),
-    /// The whole file, as if no part were asked for.
-    Whole,
-    /// With a `Content-Range` of the piece behind it.
-    Lie,
-    /// Fewer bytes than asked for, and saying so.
-    Short,
-    /// Of another version.
-    Changed,
-    /// The end after so many bytes.
-    Cut(usize),
-    /// Nothing, for ever.
-    Silence,
-}
-
-type Script = Arc<dyn Fn(Ask) -> Reply + Send + Sync>;
-
-struct Several {
-    at: std::net::SocketAddr,
-    seen: Arc<Seen>,
-}
-
-struct Seen {
-    file: Vec<u8>,
-    /// First and last byte of each part asked for, and the condition.
-    parts: Mutex<Vec<(usize, usize, String)>>,
-    wholes: AtomicUsize,
-    live: AtomicUsize,
-    most: AtomicUsize,
-    gate: Semaphore,
-    tag: &'static str,
-}
-
-fn file() -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut bytes = Vec::with_capacity(SIZE + 8);
-    while bytes.len() < SIZE {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(SIZE);
-    bytes
-}
-
-impl Several {
-    async fn start(script: impl Fn(Ask) -> Reply + Send + Sync + 'static) -> Self {
-        Self::tagged("\"v1\"", script).await
-    }
-
-    async fn tagged(
-        tag: &'static str,
-        script: impl Fn(Ask) -> Reply + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen {
-            file: file(),
-            parts: Mutex::default(),
-            wholes: AtomicUsize::new(0),
-            live: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
-            gate: Semaphore::new(0),
-            tag,
-        });
-        let (all, tasks, script) = (Arc::clone(&seen), Tasks::new(), Arc::new(script) as Script);
-        let spawner = tasks.clone();
-        drop(tasks.spawn("origin", async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (seen, script) = (Arc::clone(&all), Arc::clone(&script));
-                drop(spawner.spawn("origin connection", async move {
-                    let live = seen.live.fetch_add(1, Ordering::SeqCst) + 1;
-                    seen.most.fetch_max(live, Ordering::SeqCst);
-                    let _ = serve(stream, &seen, &script, live).await;
-                    seen.live.fetch_sub(1, Ordering::SeqCst);
-                }));
-            }
-        }));
-        Self { at, seen }
-    }
-
-    fn url(&self) -> SourceUrl {
-        SourceUrl::new(format!("http://{}/v.mp4?Signature=s3cret", self.at))
-    }
-
-    fn parts(&self) -> Vec<(usize, usize)> {
-        self.seen.parts.lock().unwrap().iter().map(|(first, last, _)| (*first, *last)).collect()
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    seen: &Seen,
-    script: &Script,
-    live: usize,
-) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
-    let range = field("range: bytes=").and_then(|range| range.split_once('-'));
-    let common = format!("ETag: {}\r\nConnection: close\r\n", seen.tag);
-    let Some((first, last)) = range else {
-        seen.wholes.fetch_add(1, Ordering::SeqCst);
-        return whole(&mut stream, seen, &common).await;
-    };
-    let (first, last) = (first.parse().unwrap(), last.parse().unwrap_or(SIZE - 1));
-    let nth = {
-        let mut parts = seen.parts.lock().unwrap();
-        parts.push((first, last, field("if-range: ").unwrap_or_default().to_owned()));
-        parts.len() - 1
-    };
-    let bytes = &seen.file[first..=last];
-    let part = |first: usize, last: usize, tag: &str, length: usize| {
-        format!(
-            "HTTP/1.1 206 Partial Content\r\nETag: {tag}\r\nConnection: close\r\nContent-Range: bytes \
-             {first}-{last}/{SIZE}\r\nContent-Length: {length}\r\n\r\n"
-        )
-    };
-    match script(Ask { nth, first, live }) {
-        Reply::Part => {
-            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
-            stream.write_all(bytes).await
-        }
-        Reply::Status(status) => {
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            stream.write_all(head.as_bytes()).await
-        }
-        Reply::Whole => {
-            let head = format!("HTTP/1.1 200 OK\r\n{common}Content-Length: {SIZE}\r\n\r\n");
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&seen.file).await
-        }
-        Reply::Lie => {
-            let (first, last) = (first + 1, last + 1);
-            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
-            stream.write_all(bytes).await
-        }
-        Reply::Short => {
-            let half = bytes.len() / 2;
-            let head = part(first, first + half - 1, seen.tag, half);
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&bytes[..half]).await
-        }
-        Reply::Changed => {
-            stream.write_all(part(first, last, "\"v2\"", bytes.len()).as_bytes()).await?;
-            stream.write_all(&vec![0; bytes.len()]).await
-        }
-        Reply::Silence => std::future::pending().await,
-        Reply::Cut(after) => {
-            stream.write_all(part(first, last, seen.tag, bytes.len()).as_bytes()).await?;
-            stream.write_all(&bytes[..after]).await?;
-            stream.flush().await
-        }
-    }
-}
-
-async fn whole(stream: &mut TcpStream, seen: &Seen, common: &str) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\n{common}Content-Length: {SIZE}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(&seen.file[..GATED]).await?;
-    seen.gate.acquire().await.unwrap().forget();
-    stream.write_all(&seen.file[GATED..]).await
-}
 
 fn several(parallel_ranges: usize) -> FetchSettings {
     FetchSettings { parallel_ranges, max_bytes: 1 << 30, ..settings() }
@@ -207,9 +14,17 @@ fn several(parallel_ranges: usize) -> FetchSettings {
 
 /// Reads a file to its end; what came, and how it ended.
 async fn read(fetcher: &Fetcher, origin: &Several) -> (Vec<u8>, Result<(), FetchError>) {
-    let (url, headers) = (origin.url(), SourceHeaders::none());
-    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
-    let mut spread = fetcher.spread(source, &url, &headers);
+    read_with(fetcher, origin, &SourceHeaders::none()).await
+}
+
+async fn read_with(
+    fetcher: &Fetcher,
+    origin: &Several,
+    headers: &SourceHeaders,
+) -> (Vec<u8>, Result<(), FetchError>) {
+    let url = origin.url();
+    let source = fetcher.open(Wanted { headers, ..Wanted::whole(&url) }).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, headers);
     let mut bytes = Vec::new();
     let mut gated = true;
     loop {
@@ -264,10 +79,33 @@ async fn one_connection_is_the_rule() {
     whole_file(&fetcher(polite), &origin).await;
     let large = FetchSettings { parallel_from: SIZE as u64 + 1, ..several(4) };
     whole_file(&fetcher(large), &origin).await;
+    // So many transfers hold pieces in memory already.
+    let busy = fetcher(several(4));
+    let places = busy.inner().spreads.available_permits();
+    let places = busy.inner().spreads.try_acquire_many(u32::try_from(places).unwrap());
+    assert!(places.is_ok());
+    whole_file(&busy, &origin).await;
     assert_eq!(origin.parts(), []);
     let weak = Several::tagged("W/\"v1\"", |_| Reply::Part).await;
     whole_file(&fetcher(several(4)), &weak).await;
     assert_eq!(weak.parts(), [], "without a strong validator no two answers are put together");
+}
+
+/// The first answer does not move, and the pieces come at once: they wait in memory.
+#[tokio::test]
+async fn no_more_pieces_wait_than_the_transfer_may_have_connections() {
+    for most in [2, 3] {
+        let origin = Several::start(|_| Reply::Part).await;
+        let (fetcher, url) = (fetcher(several(most)), origin.url());
+        let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+        let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+        let mut came = 0;
+        while came < GATED {
+            came += spread.chunk().await.unwrap().unwrap().len();
+            spread.settle().await;
+        }
+        assert_eq!(origin.parts().len(), most - 1, "beside the first answer");
+    }
 }
 
 /// Nobody waits at a host, so a transfer may not sit on its further places.
@@ -363,6 +201,65 @@ async fn what_was_cut_off_is_asked_for_again_and_nothing_else() {
     assert!(rest <= cut.0 + 1_000_000, "{parts:?}");
     let asked: usize = parts.iter().map(|(first, last)| last - first + 1).sum();
     assert!(asked < SIZE, "no more than the rest of one piece was asked for twice: {parts:?}");
+}
+
+#[tokio::test]
+async fn a_piece_that_is_cut_off_again_and_again_ends_the_attempt() {
+    let later = 3 * PIECE;
+    let cut = move |ask: Ask| if ask.first < later { Reply::Part } else { Reply::Cut(1_000) };
+    let origin = Several::start(cut).await;
+    let (bytes, end) = read(&fetcher(several(2)), &origin).await;
+    assert_eq!(end.unwrap_err().retry, Retry::Backoff);
+    assert!(bytes.len() >= later && bytes == origin.seen.file[..bytes.len()]);
+    let of_it = |(first, _): &&(usize, usize)| (later..later + PIECE).contains(first);
+    assert_eq!(origin.parts().iter().filter(of_it).count(), 4, "once, and three times more");
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_halves_the_connections_for_good() {
+    for status in ["403 Forbidden", "429 Too Many Requests", "503 Busy"] {
+        let asked = AtomicUsize::new(0);
+        let once = move |ask: Ask| match ask.first == 4 * PIECE {
+            true if asked.fetch_add(1, Ordering::SeqCst) == 0 => Reply::Status(status),
+            _ => Reply::Part,
+        };
+        let origin = Several::start(once).await;
+        let (fetcher, url) = (fetcher(several(4)), origin.url());
+        let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+        let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+        let mut bytes = spread.chunk().await.unwrap().unwrap().to_vec();
+        spread.settle().await;
+        origin.seen.gate.add_permits(1);
+        assert_eq!(spread.most(), 4);
+        while let Some(piece) = spread.chunk().await.unwrap() {
+            bytes.extend_from_slice(&piece);
+        }
+        assert!(bytes == origin.seen.file, "{status}");
+        assert!(spread.most() <= 2, "{status}: {}", spread.most());
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_a_redirect_led_to_has_one_connection() {
+    let origin = Several::start(|_| Reply::Part).await;
+    let to = format!("Location: {}\r\nContent-Length: 0\r\n", origin.url().expose());
+    let hop = move |_| vec![send(format!("HTTP/1.1 302 Found\r\n{to}\r\n"))];
+    let first = super::origin::Origin::start(hop).await;
+    let (fetcher, url) = (fetcher(several(4)), SourceUrl::new(first.url("/start.mp4")));
+    let source = fetcher.open(Wanted::whole(&url)).await.unwrap();
+    let mut spread = fetcher.spread(source, &url, &SourceHeaders::none());
+    origin.seen.gate.add_permits(1);
+    while spread.chunk().await.unwrap().is_some() {}
+    assert_eq!((first.heads().len(), origin.parts()), (1, vec![]));
+}
+
+#[tokio::test]
+async fn each_piece_is_asked_for_with_the_headers_that_were_given() {
+    let origin = Several::start(|_| Reply::Part).await;
+    let headers = SourceHeaders::new(vec![("X-Key".to_owned(), "k".to_owned())]);
+    let (_, end) = read_with(&fetcher(several(4)), &origin, &headers).await;
+    assert_eq!(end, Ok(()));
+    assert_eq!(origin.seen.confided.load(Ordering::SeqCst), 1 + pieces().len());
 }
 
 #[tokio::test]

@@ -425,7 +425,8 @@ async fn every_row_of_the_redirect_corpus_is_followed_or_not_as_it_says() {
     for line in REDIRECTS.lines() {
         let row: Value = serde_json::from_str(line).unwrap();
         match text(&row, "id") {
-            "R78" => counts.later.push("R78: nothing is resumed yet"),
+            // About continuing: `ranges.rs` plays it.
+            "R78" => {}
             "R79" => counts.later.push("R79: callbacks do not exist yet"),
             "R80" => counts.later.push("R80: callbacks do not exist yet"),
             _ => redirect_row(&row, &mut counts).await,

@@ -7,6 +7,7 @@
 
 mod black_hole;
 mod chains;
+mod circumstances;
 mod coded;
 mod h2;
 mod later;

@@ -7,13 +7,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::origin::{FaultOrigin, Script, Speech, Step, send};
-use super::rows::{On, film, in_turn, length, whole};
+use super::rows::{DEADLINE, On, film, in_turn, length, whole};
 use super::{Bed, compare, names, range_of, settled, submit, trap};
 use crate::harness::process::Process;
 use crate::harness::{SOON, until};
 
 /// Rows that are tests of this file.
-pub const NUMBERS: [u32; 4] = [60, 97, 98, 99];
+pub const NUMBERS: [u32; 5] = [60, 81, 97, 98, 99];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_60_a_worker_killed_in_the_middle_leaves_bytes_that_another_one_continues() {
@@ -54,6 +54,29 @@ async fn row_60_a_worker_killed_in_the_middle_leaves_bytes_that_another_one_cont
     assert!(from >= 64 << 10, "asked for the rest from {from}");
     until("the spool is empty", SOON, || async { staged().is_empty().then_some(()) }).await;
     assert_eq!(super::files(&dir.path().join("objects")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_81_a_deadline_goes_on_while_no_server_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let script: Script = Arc::new(|_, _| vec![length(1_000_000), send([7; 100]), Step::Hang]);
+    let origin = FaultOrigin::start(Speech::Http, script).await;
+    let start = || {
+        Process::start_with(dir.path(), |c| {
+            c.env("HAULAGE_JOB_DEADLINE", format!("{}ms", DEADLINE.as_millis()));
+        })
+    };
+    let server = start();
+    let job = submit(&server.client(), &format!("http://{}/v.mp4", origin.at), None).await;
+    let deadline = Instant::now() + DEADLINE;
+    until("the source is asked", SOON, || async { (origin.asked() > 0).then_some(()) }).await;
+    server.kill();
+    tokio::time::sleep_until(deadline).await; // nothing happens meanwhile: that is the point
+    let server = start();
+    let info = settled(&server.client(), &job).await.unwrap();
+    assert_eq!(info["Status"], "DOWNLOAD_FAIL", "{info}");
+    assert_eq!(info["ErrorCode"], "URLInvalidError.Stalled", "{info}");
+    assert_eq!(origin.asked(), 1, "it was not tried again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

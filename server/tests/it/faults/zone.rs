@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,17 +16,20 @@ const PUBLIC: &str = "93.184.216.34";
 /// not listed have the public address.
 pub type Zone = HashMap<String, Vec<Value>>;
 
+/// How often each name was asked for each type of record (its lower byte), by UDP.
+pub type Asked = Arc<Mutex<HashMap<(String, u8), usize>>>;
+
 /// Serves a zone at `at`, by UDP and TCP.
-pub async fn serve(zone: Zone, at: &str) {
+pub async fn serve(zone: Zone, at: &str) -> Asked {
     let socket = UdpSocket::bind(at).await.unwrap();
     let listener = TcpListener::bind(at).await.unwrap();
-    let zone = Arc::new(zone);
-    let whole = zone.clone();
+    let (zone, asked) = (Arc::new(zone), Asked::default());
+    let (whole, log) = (zone.clone(), asked.clone());
     spawn(async move {
-        let mut asked = HashMap::new();
         let mut question = [0u8; 1_500];
         while let Ok((length, from)) = socket.recv_from(&mut question).await {
-            if let Some(reply) = answer(&question[..length], &zone, &mut asked, true) {
+            let reply = answer(&question[..length], &zone, &mut log.lock().unwrap(), true);
+            if let Some(reply) = reply {
                 let _ = socket.send_to(&reply, from).await;
             }
         }
@@ -47,6 +50,7 @@ pub async fn serve(zone: Zone, at: &str) {
             });
         }
     });
+    asked
 }
 
 fn answer(

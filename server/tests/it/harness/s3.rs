@@ -321,6 +321,11 @@ async fn serve(
     let path = request.uri().path().to_owned();
     let answer = service.oneshot(request).await.unwrap();
     let (mut parts, body) = answer.into_parts();
+    // s3s-fs forgets an upload before it has answered the call that ends it. Who calls once more in that
+    // moment, because the machine is slow, is told of rights that it lacks; S3 says this:
+    if query.contains_key("uploadId") && parts.status == StatusCode::FORBIDDEN {
+        return refusal(404, "NoSuchUpload");
+    }
     if seen.forgets.load(Ordering::Relaxed) {
         let said: Vec<_> = parts
             .headers
