@@ -14,11 +14,11 @@ impl Rng {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         let mut rng = Self(start);
-        rng.next();
-        Self(rng.next() ^ seed.rotate_left(32))
+        rng.draw();
+        Self(rng.draw() ^ seed.rotate_left(32))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Rng {
 
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.draw() % end
     }
 
     pub fn index(&mut self, len: usize) -> usize {
@@ -42,7 +42,7 @@ impl Rng {
 
     /// With this probability.
     pub fn is(&mut self, probability: f64) -> bool {
-        let bits = self.next() >> 11;
+        let bits = self.draw() >> 11;
         (bits as f64) / ((1u64 << 53) as f64) < probability
     }
 

@@ -9,6 +9,7 @@
 
 pub mod chance;
 pub mod client;
+pub mod fair;
 pub mod life;
 pub mod link;
 pub mod node;

@@ -2,14 +2,15 @@
 //! before it has an effect, has its effect and no answer, or whose caller dies meanwhile. What was
 //! sent has its effect also when its sender is paused or dead by then.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use haulage::domain::id::Key;
 use haulage::domain::time::Timestamp;
 use haulage::door::Clock;
-use haulage::store::{StoreError, StoreResult};
+use haulage::store::{Claim, StoreError, StoreResult};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -37,15 +38,35 @@ pub(crate) struct Side {
     pub(crate) sent: Instant,
     /// What the caller's clock said then.
     pub(crate) told: Timestamp,
+    /// The jobs that a claim gave, in order.
+    pub(crate) granted: Mutex<Vec<Key>>,
 }
 
 impl Side {
+    pub(crate) fn granted(&self) -> Vec<Key> {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn grant(&self, claims: &[Claim]) {
+        let keys = claims.iter().map(|claim| claim.job().key).collect();
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
     /// The time that counts: the database's own where nodes share one, else the caller's.
     pub(crate) fn now(&self, told: Timestamp) -> Timestamp {
         if self.world.swarm.embedded { told } else { self.world.clock.now() }
     }
 
-    /// A time that the caller made from its clock, told anew by the clock that counts.
+    /// A time that the caller made from what its clock said as `now`, told anew. The clock may have been
+    /// set since.
+    pub(crate) fn beside(&self, told: Timestamp, now: Timestamp) -> Timestamp {
+        if self.world.swarm.embedded {
+            return told;
+        }
+        Timestamp(self.world.clock.now().0 + (told.0 - now.0))
+    }
+
+    /// A time that the caller made from its clock at the moment of the call, told anew.
     pub(crate) fn shift(&self, told: Timestamp) -> Timestamp {
         if self.world.swarm.embedded {
             return told;
@@ -104,6 +125,7 @@ impl Link {
             node: node.index(),
             sent: Instant::now(),
             told: self.clock.now(),
+            granted: Mutex::default(),
         };
         let message = async move {
             let result = deliver(verb, fate, &world, &node, &life, deed, Arc::new(side), effect);

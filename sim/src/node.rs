@@ -20,12 +20,15 @@ use haulage::domain::media::{MediaFacts, MediaType};
 use haulage::domain::time::Timestamp;
 use haulage::door::Clock;
 use haulage::door::random::Chance;
+use haulage::door::schedule::Schedule;
 use haulage::fetch::{FetchSettings, Fetcher};
+use haulage::ops::SESSION_WINDOW;
 use haulage::probe::{Examine, Hint, ProbeError};
 use haulage::run::recovery::recover;
 use haulage::run::serve::{Parts, Shared, Tools, partial_limits};
 use haulage::run::stop::Stop;
 use haulage::run::tasks::Tasks;
+use haulage::run::timekeeping;
 use haulage::store::Store;
 use haulage::worker::janitor::SweepError;
 use haulage::worker::{Worker, beat, claims, janitor};
@@ -34,6 +37,7 @@ use crate::life::Life;
 use crate::link::Link;
 use crate::objects::Shelf;
 use crate::origin::{Names, Wires};
+use crate::plants::Plant;
 use crate::world::{World, pause, spawn};
 
 /// After an abort, tasks have this long (as `run::serve` has it).
@@ -58,6 +62,7 @@ pub struct Process {
     pub stop: Stop,
     pub router: Router,
     pub worker: Arc<Worker>,
+    schedule: Schedule,
     spool: PathBuf,
 }
 
@@ -145,6 +150,10 @@ impl Node {
         let directory = self.next_spool(world);
         let boot = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         world.trace.note(format_args!("{self} starts, boot {boot}"));
+        let off = self.clock.now().0.abs_diff(world.clock.now().0);
+        if world.swarm.embedded && off >= 1_000 {
+            world.start_wrongly();
+        }
         let spool = match Spool::open_on_one_thread(directory.clone()).await {
             Ok(spool) => spool,
             Err(error) => {
@@ -162,9 +171,9 @@ impl Node {
         };
         *self.lock() = Some(process.clone());
         // The first steps are the node's own and may be cut short like any others.
-        let (node, on, of) = (self.clone(), world.clone(), process.clone());
+        let (on, of) = (world.clone(), process.clone());
         let prepared = process.tasks.spawn("start", async move {
-            let prepared = prepare(&on, of.worker.store.as_ref(), &spool, node.clock()).await;
+            let prepared = prepare(&on, of.worker.store.as_ref(), &spool, &of.schedule).await;
             if prepared.is_ok() {
                 run(&of);
             }
@@ -191,6 +200,13 @@ impl Node {
         directory: PathBuf,
     ) -> Result<Process, String> {
         let config = world.swarm.config();
+        let by_wall = world.has(Plant::LoneNodeGoesByTheWallClock);
+        let schedule = if world.swarm.embedded && !by_wall {
+            Schedule::alone(self.clock.clone(), SESSION_WINDOW)
+        } else {
+            // What it says is told anew by the shared clock, see `link`.
+            Schedule::of(self.clock.clone())
+        };
         let link = Link {
             world: world.clone(),
             node: self.clone(),
@@ -203,6 +219,7 @@ impl Node {
             config: &config,
             in_force: &[],
             clock: self.clock.clone(),
+            schedule: schedule.clone(),
             vault: world.vault.clone(),
             store: Arc::new(link),
             spool,
@@ -228,7 +245,7 @@ impl Node {
         let worker = Arc::new(parts.worker(&shared, tools));
         let (life, spool) = (life.clone(), directory);
         let Shared { stop, tasks, .. } = shared;
-        Ok(Process { life, tasks, stop, router, worker, spool })
+        Ok(Process { life, tasks, stop, router, worker, schedule, spool })
     }
 
     /// SIGTERM, as `run::serve` answers it: drain, then abort, then end; and the next start.
@@ -263,16 +280,23 @@ async fn prepare(
     world: &World,
     store: &dyn Store,
     spool: &Spool,
-    clock: &Clock,
+    schedule: &Schedule,
 ) -> Result<(), SweepError> {
     let limits = partial_limits(&world.swarm.config());
     // Nodes that share a store must not end each other's leases.
     let is_shared = !world.swarm.embedded;
-    recover(store, spool, &limits, clock.now(), is_shared).await
+    if !is_shared {
+        timekeeping::begin(schedule, store).await?;
+    }
+    recover(store, spool, &limits, schedule.now(), is_shared).await
 }
 
 fn run(process: &Process) {
-    let Process { tasks, worker, .. } = process;
+    let Process { tasks, worker, schedule, stop, .. } = process;
+    let (time, store, on_stop) = (schedule.clone(), worker.store.clone(), stop.clone());
+    tasks.spawn("timekeeping", async move {
+        timekeeping::keep(&time, store.as_ref(), &on_stop).await;
+    });
     tasks.spawn("claims", claims::run(worker.clone()));
     let w = worker.clone();
     tasks.spawn("beat", async move { beat::keep(&w).await });
@@ -314,7 +338,7 @@ impl crate::swarm::Swarm {
             header_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             min_speed: 0,
-            job_deadline: self.deadline(),
+            job_deadline: self.deadline,
             checkpoint_bytes: 64 * 1024,
             min_free: 0,
             qps: [("GetURLUploadInfos".to_owned(), self.get_qps)].into(),
@@ -331,10 +355,6 @@ impl crate::swarm::Swarm {
     /// Leases of a job that may end without a word.
     pub fn rescues(&self) -> u32 {
         6
-    }
-
-    pub fn deadline(&self) -> Duration {
-        Duration::from_secs(150)
     }
 }
 

@@ -62,12 +62,12 @@ pub struct Origin {
 struct State {
     /// Paths with their query that are refused from now on.
     expired: BTreeSet<String>,
-    /// By path.
-    versions: BTreeMap<String, u32>,
+    /// By path, in its present version.
+    objects: BTreeMap<String, (u32, Arc<[u8]>)>,
     /// SHA-256 of every version that was ever served, by path.
     served: BTreeMap<String, Vec<String>>,
-    /// Answers under way, by node.
-    answering: BTreeMap<usize, usize>,
+    /// Answers under way to a process of a node (node and boot), by host.
+    answering: BTreeMap<(usize, u64), BTreeMap<String, usize>>,
     requests: u64,
 }
 
@@ -91,29 +91,34 @@ impl Origin {
     }
 
     /// The object in its present version.
-    fn object(&self, path: &str, change: bool) -> (u32, Vec<u8>) {
+    fn object(&self, path: &str, change: bool) -> (u32, Arc<[u8]>) {
         let mut state = self.lock();
-        let version = state.versions.entry(path.to_owned()).or_default();
-        *version += u32::from(change);
-        let version = *version;
+        let before = state.objects.get(path).cloned();
+        let version = before.as_ref().map_or(0, |(version, _)| *version) + u32::from(change);
+        if let Some(before) = before.filter(|_| !change) {
+            return before;
+        }
         let mut rng = Rng::new(self.seed, path);
         let size = match rng.below(10) {
             0..7 => rng.range(40, 6_000),
             7 | 8 => rng.range(20_000, 60_000),
-            _ => rng.range(100_000, 250_000),
+            // More than lies between two checkpoints.
+            _ => rng.range(70_000, 170_000),
         };
         let size = usize::try_from(size).unwrap_or(40);
         let mut bytes = b"\0\0\0\x18ftypisom\0\0\0\x01isommp41".to_vec();
         let mut rng = Rng::new(self.seed ^ u64::from(version), path);
         while bytes.len() < size {
-            bytes.extend(rng.next().to_be_bytes());
+            bytes.extend(rng.draw().to_be_bytes());
         }
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let served = state.served.entry(path.to_owned()).or_default();
         if !served.contains(&sha256) {
             served.push(sha256);
         }
-        (version, bytes)
+        let object = (version, Arc::from(bytes));
+        state.objects.insert(path.to_owned(), object.clone());
+        object
     }
 }
 
@@ -134,7 +139,7 @@ impl Resolve for Names {
             self.0.cover("origin: no name");
             return Err(ResolveError::Failed);
         }
-        let host = name.bytes().nth(1).map_or(0, |digit| digit.wrapping_sub(b'0'));
+        let host = name.as_bytes().get(1).map_or(0, |digit| digit.wrapping_sub(b'0'));
         Ok(vec![IpAddr::V4(Ipv4Addr::new(93, 184, 216, 10 + host))])
     }
 }
@@ -158,9 +163,10 @@ impl Network for Wires {
         }
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let (world, node, life) = (world.clone(), self.node.clone(), self.life.clone());
+        let boot = node.boots();
         spawn(async move {
             // However a connection ends, it is the client's to notice.
-            let _ = serve(&world, &node, &life, theirs).await;
+            let _ = serve(&world, &node, boot, &life, theirs).await;
         });
         Ok(ours)
     }
@@ -169,6 +175,7 @@ impl Network for Wires {
 async fn serve(
     world: &Arc<World>,
     node: &Arc<Node>,
+    boot: u64,
     life: &Arc<Life>,
     mut stream: DuplexStream,
 ) -> io::Result<()> {
@@ -183,7 +190,7 @@ async fn serve(
         if head.ends_with(b"\r\n\r\n") {
             let asked = Asked::read(&String::from_utf8_lossy(&head));
             head.clear();
-            let open = Answering::begin(world, node);
+            let open = Answering::begin(world, (node.index(), boot), &asked.host);
             let done = answer(world, node, life, &mut stream, &asked).await;
             drop(open);
             if !done? {
@@ -193,31 +200,66 @@ async fn serve(
     }
 }
 
-/// Counts the answers under way to a node (invariant 23).
-struct Answering<'a>(&'a Arc<World>, usize);
+/// Counts the answers under way to a process (invariant 23).
+struct Answering {
+    world: Arc<World>,
+    process: (usize, u64),
+    host: String,
+}
 
-impl<'a> Answering<'a> {
-    fn begin(world: &'a Arc<World>, node: &Node) -> Self {
-        let count = {
+impl Answering {
+    fn begin(world: &Arc<World>, process: (usize, u64), host: &str) -> Self {
+        {
             let mut state = world.origin.lock();
             state.requests += 1;
-            let count = state.answering.entry(node.index()).or_default();
-            *count += 1;
-            *count
-        };
-        // Those of a process that was killed may linger for a moment.
-        if count > 2 * world.swarm.transfers + HOSTS {
-            world.violate(23, format!("{node} has {count} transfers under way"));
+            *state.answering.entry(process).or_default().entry(host.to_owned()).or_default() += 1;
         }
-        Self(world, node.index())
+        if world.origin.beyond(world, process).is_some() {
+            // A transfer that was given up a moment ago is noticed in a moment.
+            let world = world.clone();
+            spawn(async move {
+                pause(Duration::from_millis(1)).await;
+                if let Some(what) = world.origin.beyond(&world, process) {
+                    world.violate(23, what);
+                }
+            });
+        }
+        Self { world: world.clone(), process, host: host.to_owned() }
     }
 }
 
-impl Drop for Answering<'_> {
+impl Origin {
+    /// How a process has more transfers under way than it may, if it has.
+    fn beyond(&self, world: &World, process: (usize, u64)) -> Option<String> {
+        let state = self.lock();
+        let hosts = state.answering.get(&process)?;
+        let (all, node) = (hosts.values().sum::<usize>(), process.0);
+        if all > world.swarm.transfers {
+            return Some(format!("n{node} has {all} transfers under way"));
+        }
+        let (host, most) = hosts.iter().max_by_key(|(_, count)| **count)?;
+        (*most > world.swarm.per_host)
+            .then(|| format!("n{node} has {most} transfers under way from {host}"))
+    }
+}
+
+impl Drop for Answering {
     fn drop(&mut self) {
-        if let Some(count) = self.0.origin.lock().answering.get_mut(&self.1) {
+        let mut state = self.world.origin.lock();
+        let hosts = state.answering.get_mut(&self.process);
+        if let Some(count) = hosts.and_then(|hosts| hosts.get_mut(&self.host)) {
             *count -= 1;
         }
+    }
+}
+
+/// Takes its time, unless the client goes away meanwhile.
+async fn dawdle(stream: &mut DuplexStream, time: Duration) -> io::Result<()> {
+    // A client that has asked says no more until it was answered.
+    let mut nothing = [0u8; 1];
+    match tokio::time::timeout(time, stream.read(&mut nothing)).await {
+        Err(_) => Ok(()),
+        Ok(_) => Err(io::ErrorKind::ConnectionReset.into()),
     }
 }
 
@@ -269,9 +311,7 @@ async fn answer(
     }
     if world.strikes(faults.stall) {
         world.cover("origin: stall before the head");
-        // Until the client goes away.
-        let mut nothing = [0u8; 1];
-        let _ = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut nothing)).await;
+        dawdle(stream, Duration::from_secs(30)).await?;
         return Ok(false);
     }
     let expires = world.strikes(faults.expire);
@@ -355,7 +395,7 @@ async fn send_object(
     for piece in bytes[from..].chunks(PIECE) {
         if slow {
             let a_while = world.late(50, 700);
-            pause(a_while).await;
+            dawdle(stream, a_while).await?;
         }
         let end = at + piece.len();
         if let Some(cut) = cut.filter(|cut| *cut < end) {

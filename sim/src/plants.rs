@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use haulage::domain::account::AccountId;
+use haulage::domain::account::{Account, AccountChange, AccountId, Weight};
 use haulage::domain::id::Key;
 use haulage::domain::job::{State, StateKind};
+use haulage::domain::priority::Priority;
+use haulage::domain::source_url::HostId;
 use haulage::domain::time::Timestamp;
 use haulage::store::{
     Beat, CancelBy, CancelVerdict, Claim, ClaimRequest, Finish, Nonce, Outcome, Store, StoreError,
@@ -44,10 +46,24 @@ pub enum Plant {
     PublishedBeforeStored,
     /// A lease that ends is no rescue: a poisonous job goes round for ever.
     RescuesAreNotCounted,
+    /// B15 for a lone node: leases, pauses and deadlines go by the wall clock.
+    LoneNodeGoesByTheWallClock,
+    /// More jobs are handed out than slots are free.
+    SlotsAreNotCounted,
+    /// Places at hosts are not looked at.
+    HostsAreNotCounted,
+    /// An account's jobs go by age alone.
+    PriorityIsIgnored,
+    /// Accounts take turns as if they all weighed the same.
+    WeightsAreIgnored,
+    /// The first account's jobs go first.
+    OneAccountGoesFirst,
+    /// A paused queue goes on.
+    PausedQueuesStart,
 }
 
 impl Plant {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::RescueWritesByIdOnly,
         Self::FinishWithoutGeneration,
         Self::CancelReadsThenWrites,
@@ -61,6 +77,13 @@ impl Plant {
         Self::ObjectsGrowVisibly,
         Self::PublishedBeforeStored,
         Self::RescuesAreNotCounted,
+        Self::LoneNodeGoesByTheWallClock,
+        Self::SlotsAreNotCounted,
+        Self::HostsAreNotCounted,
+        Self::PriorityIsIgnored,
+        Self::WeightsAreIgnored,
+        Self::OneAccountGoesFirst,
+        Self::PausedQueuesStart,
     ];
 }
 
@@ -89,7 +112,7 @@ fn kind_of(side: &Side, key: Key) -> Option<StateKind> {
 
 impl World {
     /// Whether this bug is planted.
-    fn has(&self, plant: Plant) -> bool {
+    pub(crate) fn has(&self, plant: Plant) -> bool {
         self.plant == Some(plant)
     }
 }
@@ -140,7 +163,82 @@ pub(crate) async fn claim(
             memory.tamper(key, |job| job.progress.state = State::Waiting { due: request.now });
         }
     }
-    memory.job_claim(request).await
+    let claims = hand_out(&side.world, request).await?;
+    side.grant(&claims);
+    Ok(claims)
+}
+
+/// The claim itself, or one that forgets something.
+async fn hand_out(world: &World, mut request: ClaimRequest) -> StoreResult<Vec<Claim>> {
+    let memory = &world.memory;
+    if world.has(Plant::SlotsAreNotCounted) {
+        request.slots += 2;
+    }
+    if world.has(Plant::HostsAreNotCounted) {
+        request.hosts.per_host = 0;
+    }
+    if world.has(Plant::PriorityIsIgnored) {
+        return by_age_alone(world, request).await;
+    }
+    if world.has(Plant::OneAccountGoesFirst) {
+        return one_by_one(world, request).await;
+    }
+    if !world.has(Plant::WeightsAreIgnored) && !world.has(Plant::PausedQueuesStart) {
+        return memory.job_claim(request).await;
+    }
+    let accounts = memory.account_list().await?;
+    for account in &accounts {
+        let change = if world.has(Plant::WeightsAreIgnored) {
+            AccountChange::weight(Weight::default())
+        } else {
+            AccountChange::paused(false)
+        };
+        memory.account_change(&account.name, change).await?;
+    }
+    let claims = memory.job_claim(request).await;
+    for account in &accounts {
+        put_back(world, account).await?;
+    }
+    claims
+}
+
+async fn put_back(world: &World, account: &Account) -> StoreResult<()> {
+    let (weight, paused) = (Some(account.weight), Some(account.paused));
+    let change = AccountChange { weight, paused, enabled: None };
+    world.memory.account_change(&account.name, change).await.map(drop)
+}
+
+async fn by_age_alone(world: &World, request: ClaimRequest) -> StoreResult<Vec<Claim>> {
+    let mut priorities = Vec::new();
+    world.memory.each_job(|job, _| priorities.push((job.key, job.request.priority)));
+    for (key, _) in &priorities {
+        world.memory.tamper(*key, |job| job.request.priority = Priority::Normal);
+    }
+    let claims = world.memory.job_claim(request).await;
+    for (key, priority) in priorities {
+        world.memory.tamper(key, |job| job.request.priority = priority);
+    }
+    claims
+}
+
+async fn one_by_one(world: &World, mut request: ClaimRequest) -> StoreResult<Vec<Claim>> {
+    let accounts = world.memory.account_list().await?;
+    let mut claims = Vec::new();
+    for goes in accounts.iter().filter(|account| !account.paused) {
+        for other in accounts.iter().filter(|other| other.id != goes.id) {
+            world.memory.account_change(&other.name, AccountChange::paused(true)).await?;
+        }
+        let got = world.memory.job_claim(request.clone()).await?;
+        request.slots -= got.len();
+        for claim in &got {
+            *request.hosts.used.entry(HostId::of(&claim.job().url.host())).or_default() += 1;
+        }
+        claims.extend(got);
+        for account in &accounts {
+            put_back(world, account).await?;
+        }
+    }
+    Ok(claims)
 }
 
 pub(crate) async fn beat(
@@ -224,13 +322,14 @@ pub(crate) async fn expire(
     if world.has(Plant::RescueByLocalClock) {
         return memory.job_expire(told, limit, everything).await;
     }
+    if !world.has(Plant::RescuesAreNotCounted) {
+        return memory.job_expire(now, limit, everything).await;
+    }
     let mut before = Vec::new();
     memory.each_job(|job, _| before.push((job.key, job.progress.rescues)));
     let ended = memory.job_expire(now, limit, everything).await?;
-    if world.has(Plant::RescuesAreNotCounted) {
-        for (key, rescues) in before {
-            memory.tamper(key, |job| job.progress.rescues = rescues);
-        }
+    for (key, rescues) in before {
+        memory.tamper(key, |job| job.progress.rescues = rescues);
     }
     Ok(ended)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haulage::blob::parse_object_key;
-use haulage::domain::account::{AccessKey, KeyStatus};
+use haulage::domain::account::{AccessKey, AccountChange, KeyStatus, Weight};
 use haulage::domain::job::{State, StateKind};
 use haulage::domain::time::Timestamp;
 use haulage::store::Store;
@@ -69,7 +69,7 @@ async fn live(seed: u64, options: Options) -> Outcome {
     for node in &world.nodes {
         node.start(&world).await;
     }
-    let storms = storms(&world);
+    let storms = storms(&world, &accounts);
     let mut clients = Vec::new();
     for number in 0..world.swarm.clients {
         let own = accounts[number % accounts.len()].clone();
@@ -121,7 +121,7 @@ async fn live(seed: u64, options: Options) -> Outcome {
 
 async fn accounts(world: &World) -> Vec<Credentials> {
     let (mut all, now) = (Vec::new(), world.clock.now());
-    for n in 1..=world.swarm.accounts {
+    for (n, weight) in (1..).zip(&world.swarm.weights) {
         let made = world.memory.account_create(&format!("a{n}"), false, now).await;
         let Ok(Some(account)) = made else { continue };
         let (id, secret) = (format!("KEY{n:013}"), format!("secret of {n}"));
@@ -133,15 +133,46 @@ async fn accounts(world: &World) -> Vec<Credentials> {
             created: now,
         };
         let _ = world.memory.key_create(key).await;
-        all.push(Credentials { account: account.id, id, secret });
+        let (name, weight) = (account.name, *weight);
+        let own = Credentials { account: account.id, name, weight, id, secret };
+        set_account(world, &own, false).await;
+        all.push(own);
     }
     all
+}
+
+/// Sets an account's weight, and pauses it or lets it go on.
+async fn set_account(world: &World, own: &Credentials, paused: bool) {
+    let weight = Weight::new(own.weight);
+    let change = AccountChange { weight, paused: Some(paused), enabled: None };
+    // The model of the store neither waits nor fails, so no claim comes in between.
+    let _ = world.memory.account_change(&own.name, change).await;
+    world.witness().fair.set(own.account, own.weight, paused);
+}
+
+/// Pauses queues of accounts for a while.
+async fn operate(world: Arc<World>, accounts: Vec<Credentials>, every: Duration) {
+    let mut rng = Rng::new(world.seed, "operator");
+    let most = u64::try_from(every.as_millis()).unwrap_or(1) * 2;
+    loop {
+        pause(rng.millis(1, most)).await;
+        if world.is_calm() || world.is_violated() {
+            return;
+        }
+        let Some(own) = rng.pick(&accounts).cloned() else { return };
+        world.cover("account: queue paused");
+        world.trace.note(format_args!("{} is paused", own.name));
+        set_account(&world, &own, true).await;
+        pause(rng.millis(200, 5_000)).await;
+        world.trace.note(format_args!("{} goes on", own.name));
+        set_account(&world, &own, false).await;
+    }
 }
 
 type Storm = tokio::task::JoinHandle<()>;
 
 /// The faults that come over nodes, each kind at its own pace.
-fn storms(world: &Arc<World>) -> Vec<Storm> {
+fn storms(world: &Arc<World>, accounts: &[Credentials]) -> Vec<Storm> {
     let faults = world.swarm.node;
     let shared = !world.swarm.embedded;
     let mut storms = Vec::new();
@@ -154,7 +185,10 @@ fn storms(world: &Arc<World>) -> Vec<Storm> {
     storm("stop", faults.stop, Fault::Stop);
     storm("pause", faults.pause, Fault::Pause);
     storm("partition", faults.partition.filter(|_| shared), Fault::Partition);
-    storm("clock", faults.clock.filter(|_| shared), Fault::Clock);
+    storm("clock", faults.clock, Fault::Clock);
+    if let Some(every) = world.swarm.queue_pause {
+        storms.push(spawn(operate(world.clone(), accounts.to_vec(), every)));
+    }
     storms
 }
 
@@ -218,13 +252,18 @@ async fn strike(world: &Arc<World>, node: &Arc<Node>, fault: Fault, rng: &mut Rn
             world.trace.note(format_args!("{node} clock steps by {step} ms"));
             // Around the true time, so that steps do not add up to years.
             node.clock().set(Timestamp(world.clock.now().0 + step));
+            if rng.is(0.5) {
+                pause(rng.millis(100, 4_000)).await;
+                world.trace.note(format_args!("{node} clock is right again"));
+                node.clock().set(world.clock.now());
+            }
         }
     }
 }
 
 /// Invariant 3: without further faults every job comes to its end.
 async fn settle(world: &Arc<World>) {
-    let limit = tokio::time::Instant::now() + world.swarm.deadline() + Duration::from_secs(60);
+    let limit = tokio::time::Instant::now() + world.swarm.deadline + Duration::from_secs(60);
     while tokio::time::Instant::now() < limit && !world.is_violated() {
         pause(Duration::from_millis(500)).await;
         if world.witness().unfinished().is_empty() {
@@ -241,7 +280,13 @@ async fn settle(world: &Arc<World>) {
 async fn sweep(world: &Arc<World>) {
     let busy = |world: &World| {
         let busy = |node: &Arc<Node>| {
-            node.process().is_none_or(|process| !process.worker.board.is_empty())
+            node.process().is_none_or(|process| {
+                let worker = &process.worker;
+                let free = worker.slots.available_permits();
+                !worker.board.is_empty()
+                    || free < world.swarm.transfers
+                    || !worker.fetcher.places_taken().is_empty()
+            })
         };
         !world.is_quiet() || world.nodes.iter().any(busy)
     };
@@ -250,6 +295,15 @@ async fn sweep(world: &Arc<World>) {
         // The claim loop always has a message under way or in sight; what counts is that there is
         // a moment without one.
         pause(Duration::from_millis(7)).await;
+    }
+    if busy(world) {
+        let nodes = world.nodes.iter().filter_map(|node| Some((node, node.process()?)));
+        for (node, process) in nodes {
+            let (free, places) =
+                (process.worker.slots.available_permits(), process.worker.fetcher.places_taken());
+            let what = format!("{node} never rests: {free} slots are free, {places:?} taken");
+            world.violate(23, what);
+        }
     }
     for node in &world.nodes {
         let Some(process) = node.process() else {

@@ -12,7 +12,8 @@ pub struct Swarm {
     /// One node on a database of its own, which goes by the node's clock and is recovered when the
     /// node starts; otherwise nodes share one that has a clock of its own.
     pub embedded: bool,
-    pub accounts: usize,
+    /// The weight of each account.
+    pub weights: Vec<u8>,
     pub clients: usize,
     /// Calls that each client makes.
     pub calls: u64,
@@ -21,7 +22,11 @@ pub struct Swarm {
     pub per_host: usize,
     pub lease: Duration,
     pub get_qps: u32,
+    /// Of a job.
+    pub deadline: Duration,
     pub chaos: Duration,
+    /// Mean time between two pauses of an account's queue.
+    pub queue_pause: Option<Duration>,
     pub store: StoreFaults,
     pub node: NodeFaults,
     pub origin: OriginFaults,
@@ -88,6 +93,8 @@ pub struct ClientFaults {
     pub slow: f64,
     /// Bursts of queries, and of cancels that race the claims.
     pub burst: f64,
+    /// Jobs with a priority of their own.
+    pub priority: f64,
 }
 
 impl Swarm {
@@ -133,9 +140,14 @@ impl Swarm {
             twice: some(0.2),
             slow: some(0.3),
             burst: some(0.2),
+            priority: some(0.6),
         };
-        let mut every =
-            |low: u64, high: u64| rng.is(0.5).then(|| Duration::from_millis(rng.range(low, high)));
+        // Most runs are short: what they find is sooner read.
+        let brief = !rng.is(0.125);
+        let pace = if brief { 3 } else { 1 };
+        let mut every = |low: u64, high: u64| {
+            rng.is(0.5).then(|| Duration::from_millis(rng.range(low / pace, high / pace)))
+        };
         let node = NodeFaults {
             crash: every(2_000, 20_000),
             stop: every(4_000, 20_000),
@@ -143,19 +155,26 @@ impl Swarm {
             partition: every(2_000, 15_000),
             clock: every(2_000, 15_000),
         };
+        let queue_pause = every(3_000, 15_000);
         let store = StoreFaults { delay_ms: rng.range(0, 40), ..store };
         Self {
             nodes,
             embedded: nodes == 1 && rng.is(0.7),
-            accounts: 2,
-            clients: usize::try_from(rng.range(2, 4)).unwrap_or(2),
-            calls: rng.range(6, 24),
+            weights: (0..rng.range(2, 3)).map(|_| [1, 1, 2, 5][rng.index(4)]).collect(),
+            clients: usize::try_from(rng.range(2, if brief { 3 } else { 4 })).unwrap_or(2),
+            calls: if brief { rng.range(3, 9) } else { rng.range(6, 24) },
             transfers: usize::try_from(rng.range(1, 6)).unwrap_or(2),
             per_account: usize::try_from(rng.below(4)).unwrap_or(0),
             per_host: usize::try_from(rng.range(1, 4)).unwrap_or(2),
             lease: Duration::from_millis(rng.range(900, 3_000)),
             get_qps: u32::try_from(rng.range(3, 30)).unwrap_or(10),
-            chaos: Duration::from_millis(rng.range(8_000, 30_000)),
+            deadline: Duration::from_secs(if brief { rng.range(15, 60) } else { 150 }),
+            chaos: Duration::from_millis(if brief {
+                rng.range(2_000, 8_000)
+            } else {
+                rng.range(8_000, 30_000)
+            }),
+            queue_pause,
             store,
             node,
             origin,

@@ -152,7 +152,7 @@ impl Store for Link {
         let (id, value) = (plants::nonce_owner(self, &nonce), nonce.value.to_owned());
         let (expires, now) = (nonce.expires, nonce.now);
         self.ask("nonce_seen", move |s| async move {
-            let (expires, now) = (s.shift(expires), s.now(now));
+            let (expires, now) = (s.beside(expires, now), s.now(now));
             let nonce = Nonce { access_key_id: &id, value: &value, expires, now };
             s.world.memory.nonce_seen(nonce).await
         })
@@ -163,7 +163,7 @@ impl Store for Link {
         let (id, value) = (plants::nonce_owner(self, &nonce), nonce.value.to_owned());
         let (expires, now) = (nonce.expires, nonce.now);
         self.ask("nonce_take", move |s| async move {
-            let (expires, now) = (s.shift(expires), s.now(now));
+            let (expires, now) = (s.beside(expires, now), s.now(now));
             let nonce = Nonce { access_key_id: &id, value: &value, expires, now };
             s.world.memory.nonce_take(nonce).await
         })
@@ -174,7 +174,7 @@ impl Store for Link {
         let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<Submitted>> {
             Box::pin(async move {
                 let now = s.now(submission.now);
-                let deadline = s.shift(submission.deadline);
+                let deadline = s.beside(submission.deadline, submission.now);
                 plants::submit(&s, Submission { now, deadline, ..submission }).await
             })
         };
@@ -183,14 +183,14 @@ impl Store for Link {
 
     async fn job_claim(&self, request: ClaimRequest) -> StoreResult<Vec<Claim>> {
         let known = plants::before_claim(self);
-        let (now, lease) = (request.now, request.lease);
+        let asked = request.clone();
         let effect = move |s: Arc<Side>| -> BoxFuture<'static, StoreResult<Vec<Claim>>> {
             Box::pin(async move {
                 let request = ClaimRequest { now: s.now(request.now), ..request };
                 plants::claim(&s, known, request).await
             })
         };
-        self.call("job_claim", Deed::Claim { told: now, lease }, effect).await
+        self.call("job_claim", Deed::Claim(asked), effect).await
     }
 
     async fn job_beat(&self, beats: &[Beat], until: Timestamp) -> StoreResult<Vec<Beat>> {
@@ -360,7 +360,7 @@ impl Store for Link {
     async fn purge(&self, retention: Retention) -> StoreResult<usize> {
         self.ask("purge", move |s| async move {
             let now = s.now(retention.now);
-            let records_before = s.shift(retention.records_before);
+            let records_before = s.beside(retention.records_before, retention.now);
             s.world.memory.purge(Retention { now, records_before, ..retention }).await
         })
         .await

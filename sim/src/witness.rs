@@ -3,17 +3,19 @@
 //! talk it into anything.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use haulage::blob::parse_object_key;
 use haulage::domain::account::AccountId;
 use haulage::domain::id::Key;
 use haulage::domain::job::{Event, Job, Progress, State, StateKind, Token, apply};
+use haulage::domain::priority::Priority;
+use haulage::domain::source_url::HostId;
 use haulage::domain::time::Timestamp;
-use haulage::store::{Beat, Outcome, Store};
+use haulage::store::{Beat, ClaimRequest, Outcome, Store};
 use tokio::time::Instant;
 
+use crate::fair::Fair;
 use crate::link::Side;
 use crate::world::World;
 
@@ -22,7 +24,7 @@ use crate::world::World;
 pub enum Deed {
     Other,
     Submit,
-    Claim { told: Timestamp, lease: Duration },
+    Claim(ClaimRequest),
     Beat(Vec<Beat>),
     HandBack(Key, Token),
     RetryLater(Key, Token),
@@ -39,7 +41,7 @@ impl Deed {
         match self {
             Self::Other => "other",
             Self::Submit => "submit",
-            Self::Claim { .. } => "claim",
+            Self::Claim(_) => "claim",
             Self::Beat(_) => "beat",
             Self::HandBack(..) => "hand_back",
             Self::RetryLater(..) => "retry_later",
@@ -60,7 +62,13 @@ pub struct Seen {
     pub number: usize,
     pub account: AccountId,
     pub url: String,
+    pub host: HostId,
+    pub priority: Priority,
     pub created: Timestamp,
+    /// No later than the time of acceptance by any clock.
+    pub accepted: Instant,
+    /// Processes that its node had had by then.
+    pub boots: u64,
     pub progress: Progress,
     pub token: Token,
     pub finished: Option<Timestamp>,
@@ -71,11 +79,22 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct Witness {
     pub jobs: BTreeMap<Key, Seen>,
+    pub fair: Fair,
 }
 
 /// A URL without its query, which says for how long it is good and not what it leads to.
 fn source_of(url: &str) -> &str {
     url.split_once('?').map_or(url, |(source, _)| source)
+}
+
+/// Whether a job's deadline is still to come. A lone node's clock counts from one start to the next; at
+/// a start the wall clock does.
+fn is_early(world: &World, side: &Side, before: &Seen, job: &Job) -> bool {
+    if world.swarm.embedded {
+        let restarted = world.nodes[side.node].boots() != before.boots;
+        return !restarted && Instant::now() < before.accepted + world.swarm.deadline;
+    }
+    world.clock.now() < job.deadline
 }
 
 impl Witness {
@@ -132,8 +151,19 @@ impl Witness {
             let what = format!("{} failed and changed {} jobs", deed.name(), changed.len());
             world.trace.note(format_args!("{what}"));
         }
+        // Judged by what there was before, and told after what is worse.
+        let unfair = if let Deed::Claim(asked) = deed
+            && answered
+        {
+            self.fair.judge(asked, side.now(asked.now), &self.jobs, &side.granted())
+        } else {
+            None
+        };
         for (job, token) in changed {
             self.judge(world, side, deed, &job, token);
+        }
+        if let Some((invariant, what)) = unfair {
+            world.violate(invariant, what);
         }
         if matches!(deed, Deed::Finish(..)) {
             self.judge_objects(world);
@@ -168,7 +198,11 @@ impl Witness {
                     number,
                     account: job.account,
                     url: job.url.expose().to_owned(),
+                    host: HostId::of(&job.url.host()),
+                    priority: job.request.priority,
                     created: job.created,
+                    accepted: side.sent,
+                    boots: node.boots(),
                     progress: job.progress.clone(),
                     token,
                     finished: job.finished,
@@ -204,12 +238,13 @@ impl Witness {
             self.judge_object(world, job, *token, number);
         }
         let leased_until = match (deed, to) {
-            (Deed::Claim { lease, .. }, _) => Some(side.sent + *lease),
+            (Deed::Claim(asked), _) => Some(side.sent + asked.lease),
             (Deed::Beat(_), _) => Some(side.sent + world.swarm.lease),
             _ => None,
         };
         let seen = Seen {
             url: job.url.expose().to_owned(),
+            host: HostId::of(&job.url.host()),
             progress: job.progress.clone(),
             token,
             finished: job.finished,
@@ -241,11 +276,11 @@ impl Witness {
             return Some((12, "more attempts than configured".to_owned()));
         }
         let event = match (deed, &new.state) {
-            (Deed::Claim { told, .. }, State::Running { token: held, until }) => {
+            (Deed::Claim(asked), State::Running { token: held, until }) => {
                 if *held != token || token <= before.token {
                     return Some((11, "a claim without a new token".to_owned()));
                 }
-                Event::Claim { now: side.now(*told), token, until: *until }
+                Event::Claim { now: side.now(asked.now), token, until: *until }
             }
             (Deed::Beat(beats), State::Running { until, .. }) => {
                 let given = beats.iter().find(|beat| beat.key == job.key);
@@ -263,14 +298,14 @@ impl Witness {
             }
             (Deed::ReplaceUrl, State::Waiting { due }) => Event::ReplaceUrl { now: *due },
             (Deed::Lapse, State::Failed(_)) => {
-                if world.clock.now() < job.deadline && !world.swarm.embedded {
+                if is_early(world, side, before, job) {
                     return Some((24, "it lapsed before its deadline".to_owned()));
                 }
                 Event::Lapse { now: job.deadline }
             }
             (Deed::Finish(_, token, _), State::Succeeded) => Event::Succeed { token: *token },
             (Deed::Finish(_, token, _), State::Failed(fault)) => {
-                let early = world.clock.now() < job.deadline;
+                let early = is_early(world, side, before, job);
                 if fault.message.contains("deadline passed") && early {
                     return Some((
                         24,

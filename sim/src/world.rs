@@ -50,6 +50,8 @@ pub struct World {
     witness: Mutex<Witness>,
     chance: Mutex<Rng>,
     calm: AtomicBool,
+    /// A lone node was started with a wrong clock: it cannot know how long ago anything was.
+    started_wrongly: AtomicBool,
     /// Messages under way that may still change something.
     in_flight: AtomicUsize,
     violations: Mutex<Vec<Violation>>,
@@ -76,6 +78,7 @@ impl World {
             witness: Mutex::new(Witness::default()),
             chance: Mutex::new(Rng::new(seed, "faults")),
             calm: AtomicBool::new(false),
+            started_wrongly: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             violations: Mutex::default(),
             coverage: Mutex::default(),
@@ -104,6 +107,14 @@ impl World {
 
     pub fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
+    }
+
+    pub fn start_wrongly(&self) {
+        self.started_wrongly.store(true, Ordering::Relaxed);
+    }
+
+    pub fn has_started_wrongly(&self) -> bool {
+        self.started_wrongly.load(Ordering::Relaxed)
     }
 
     /// From now on no fault is added.

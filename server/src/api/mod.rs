@@ -139,7 +139,7 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     };
-    let now = api.clock.now();
+    let now = api.ops.schedule.now();
     let nodes = api.store.nodes(now - api.ops.node.lease).await.unwrap_or_default();
     let free = api.spool.free_bytes().unwrap_or(0);
     let page = api.metrics.page(&stats, &nodes, now, free);

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod random;
+pub mod schedule;
 pub mod sealed_headers;
 pub mod vault;
 

@@ -47,7 +47,7 @@ impl Ops {
     }
 
     async fn cancel(&self, account: AccountId, by: CancelBy) -> Result<Vec<CancelVerdict>, Fault> {
-        self.store.job_cancel_pending(account, by, self.clock.now()).await.map_err(store_fault)
+        self.store.job_cancel_pending(account, by, self.schedule.now()).await.map_err(store_fault)
     }
 
     fn cancel_reply(

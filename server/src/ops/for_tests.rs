@@ -14,6 +14,7 @@ use crate::blob::{LocalBlobs, Locations};
 use crate::domain::id::IdCodec;
 use crate::domain::time::Timestamp;
 use crate::door::Clock;
+use crate::door::schedule::Schedule;
 use crate::door::vault::Vault;
 use crate::run::stop::Stop;
 use crate::store::SubmitLimits;
@@ -26,11 +27,13 @@ use crate::worker::board::Board;
 pub(super) async fn ops(dir: &Path) -> Ops {
     let started = Timestamp::from_seconds(1_767_323_045);
     let blobs = LocalBlobs::open(dir.join("objects")).await.unwrap();
+    let clock = Clock::manual(started);
     let limits = SubmitLimits { calls_per_day: 0, pending: 0 };
     Ops {
         store: Arc::new(MemoryStore::new()),
         codec: IdCodec::new([1; 16]),
-        clock: Clock::manual(started),
+        schedule: Schedule::of(clock.clone()),
+        clock,
         play_urls: PlayUrls::new("http://127.0.0.1".to_owned(), [2; 32]),
         spool: Spool::open(dir.join("spool")).await.unwrap(),
         locations: Locations::new(Arc::new(blobs)),

@@ -72,7 +72,7 @@ impl Ops {
     }
 
     async fn counts(&self, (account, minutes): Question) -> Result<Counts, Fault> {
-        let now = self.clock.now();
+        let now = self.schedule.now();
         let span = Span::of(now, minutes);
         let tallies = self.store.tallies(account, span.start).await.map_err(store_fault)?;
         let mut queues = self.store.queues().await.map_err(store_fault)?;

@@ -18,7 +18,7 @@ impl Ops {
         account: AccountId,
         request: GetUrlUploadInfos,
     ) -> Result<Reply, Fault> {
-        let since = self.clock.now() - QUERY_WINDOW;
+        let since = self.schedule.now() - QUERY_WINDOW;
         let (jobs, non_exists) = match request.selector {
             Selector::JobIds(ids) => {
                 let asked: Vec<(String, Option<Key>)> =

@@ -16,6 +16,7 @@ use crate::blob::spool::Spool;
 use crate::domain::account::Subject;
 use crate::domain::id::IdCodec;
 use crate::door::Clock;
+use crate::door::schedule::Schedule;
 use crate::door::vault::Vault;
 use crate::store::{Store, StoreError, SubmitLimits};
 use crate::telemetry::metrics::Metrics;
@@ -50,7 +51,10 @@ pub use node::NodeFacts;
 pub struct Ops {
     pub store: Arc<dyn Store>,
     pub codec: IdCodec,
+    /// The time of day.
     pub clock: Clock,
+    /// The time that jobs go by.
+    pub schedule: Schedule,
     pub play_urls: PlayUrls,
     pub spool: Spool,
     /// Where objects can be, by name.
@@ -86,7 +90,7 @@ pub struct Rules {
 const QUERY_WINDOW: Duration = Duration::from_secs(366 * 86_400);
 
 /// How long a `SessionId` counts as repeated (contract §9.1).
-const SESSION_WINDOW: Duration = Duration::from_secs(600);
+pub const SESSION_WINDOW: Duration = Duration::from_secs(600);
 
 impl Ops {
     /// Answers a request about the things of `subject`.

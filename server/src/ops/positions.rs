@@ -39,7 +39,7 @@ impl Ops {
         waiting: &[Option<Waiting>],
         infos: &mut [UrlUploadInfo],
     ) -> Result<(), Fault> {
-        let now = self.clock.now();
+        let now = self.schedule.now();
         let keys: Vec<Key> = waiting.iter().flatten().map(|job| job.key).collect();
         if keys.is_empty() {
             return Ok(());

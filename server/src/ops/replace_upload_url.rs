@@ -29,7 +29,7 @@ impl Ops {
             sealed_headers::seal(&self.vault, account, &url, &headers)
         });
         let replacement = Replacement { account, key, url, sealed_headers };
-        let now = self.clock.now();
+        let now = self.schedule.now();
         let replaced = self.store.job_replace_url(replacement, now).await.map_err(store_fault)?;
         let repeated = match replaced {
             Replaced::Renewed => {

@@ -28,7 +28,8 @@ impl Ops {
         if request.sources.iter().any(asked) {
             return Err(Fault::new(Code::InvalidStorageNotFound));
         }
-        let now = self.clock.now();
+        let entry = self.schedule.enter();
+        let now = entry.now();
         let fingerprint = self.keyed(request.fingerprint);
         let session =
             request.session_id.map(|id| Session { id, fingerprint, window: SESSION_WINDOW });
@@ -41,7 +42,9 @@ impl Ops {
             deadline: now + self.rules.job_deadline,
             limits: self.rules.submit,
         };
-        let keys = match self.store.job_submit(submission).await.map_err(store_fault)? {
+        let submitted = self.store.job_submit(submission).await;
+        drop(entry);
+        let keys = match submitted.map_err(store_fault)? {
             Submitted::Accepted(keys) => {
                 self.metrics.jobs_accepted.inc_by(keys.len() as u64);
                 self.wake.notify_one();

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::serve::{StartError, database_path};
+use super::timekeeping;
 use crate::config::Config;
 use crate::door::Clock;
+use crate::door::schedule::Schedule;
 use crate::door::vault::Vault;
+use crate::ops::SESSION_WINDOW;
 use crate::store::postgres::{Inspection, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreResult};
@@ -37,8 +40,10 @@ impl fmt::Debug for Database {
 #[derive(Clone, Debug)]
 pub struct Opened {
     pub store: Arc<dyn Store>,
-    /// The clock that leases are measured by: the database's, where nodes share it.
+    /// The time of day: the database's, where nodes share it.
     pub clock: Clock,
+    /// The time that jobs go by.
+    pub schedule: Schedule,
     pub is_shared: bool,
 }
 
@@ -65,7 +70,10 @@ impl Database {
         match self {
             Self::Embedded(path) => {
                 let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path).await?);
-                Ok(Opened { store, clock: Clock::System, is_shared: false })
+                let clock = Clock::System;
+                let schedule = Schedule::alone(clock.clone(), SESSION_WINDOW);
+                timekeeping::begin(&schedule, store.as_ref()).await?;
+                Ok(Opened { store, clock, schedule, is_shared: false })
             }
             Self::Shared(url) => {
                 let store = PostgresStore::open(url, config.database_connections).await?;
@@ -79,7 +87,8 @@ impl Database {
                     "works on PostgreSQL"
                 );
                 let clock = store.clock();
-                Ok(Opened { store: Arc::new(store), clock, is_shared: true })
+                let schedule = Schedule::of(clock.clone());
+                Ok(Opened { store: Arc::new(store), clock, schedule, is_shared: true })
             }
         }
     }

@@ -10,3 +10,4 @@ pub mod serve;
 pub mod stop;
 pub mod storage;
 pub mod tasks;
+pub mod timekeeping;

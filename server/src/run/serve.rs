@@ -21,6 +21,7 @@ use super::recovery::recover;
 use super::stop::Stop;
 use super::storage;
 use super::tasks::Tasks;
+use super::timekeeping;
 use crate::api::auth::Authenticator;
 use crate::api::media::{MediaDeps, PlayUrls};
 use crate::api::records::Records;
@@ -35,6 +36,7 @@ use crate::domain::retry::Backoff;
 use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::random::Chance;
+use crate::door::schedule::Schedule;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher, FetcherError};
 use crate::ops::{Answers, NodeFacts, Ops, Rules};
@@ -221,7 +223,8 @@ async fn launch(
 ) -> Result<Node, StartError> {
     let lock = take_data_dir(&config.data_dir)?;
     let vault = open_vault(&config).map_err(StartError::MasterKey)?;
-    let Opened { store, clock, is_shared } = Database::of(&config)?.open(&config, &vault).await?;
+    let opened = Database::of(&config)?.open(&config, &vault).await?;
+    let Opened { store, clock, schedule, is_shared } = opened;
     let first_key = first_key::ensure(store.as_ref(), &vault, &config, clock.now()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -233,12 +236,13 @@ async fn launch(
 
     let spool = Spool::open(config.data_dir.join(SPOOL_DIR)).await?;
     let locations = storage::open(&config).await?;
-    recover(store.as_ref(), &spool, &partial_limits(&config), clock.now(), is_shared).await?;
+    recover(store.as_ref(), &spool, &partial_limits(&config), schedule.now(), is_shared).await?;
 
     let parts = Parts {
         config: &config,
         in_force,
         clock,
+        schedule,
         vault,
         store,
         is_shared,
@@ -273,6 +277,10 @@ async fn launch(
         .thread_name("transfers")
         .build()
         .map_err(StartError::Threads)?;
+    let (schedule, store, on_stop) = (parts.schedule.clone(), parts.store.clone(), stop.clone());
+    tasks.spawn("timekeeping", async move {
+        timekeeping::keep(&schedule, store.as_ref(), &on_stop).await;
+    });
     if roles.worker {
         start_worker(&worker, &tasks, &transfers);
     }
@@ -331,7 +339,10 @@ pub struct Parts<'a> {
     pub config: &'a Config,
     /// For `GetConfiguration`.
     pub in_force: &'a [InForce],
+    /// The time of day.
     pub clock: Clock,
+    /// The time that jobs go by.
+    pub schedule: Schedule,
     pub vault: Vault,
     pub store: Arc<dyn Store>,
     /// Whether other nodes work on the store too.
@@ -379,6 +390,7 @@ impl Parts<'_> {
             store: self.store.clone(),
             codec: self.codec(),
             clock: self.clock.clone(),
+            schedule: self.schedule.clone(),
             play_urls: play_urls.clone(),
             spool: self.spool.clone(),
             locations: self.locations.clone(),
@@ -471,7 +483,8 @@ impl Parts<'_> {
             locations: self.locations.clone(),
             probe,
             vault: self.vault.clone(),
-            clock: self.clock.clone(),
+            clock: self.schedule.clock(),
+            wall: self.clock.clone(),
             chance,
             board: shared.board.clone(),
             metrics: shared.metrics.clone(),

@@ -104,7 +104,7 @@ pub async fn tidy(worker: &Worker) {
 
 async fn sweep_partials(worker: &Worker) {
     let (store, limits) = (worker.store.as_ref(), &worker.rules.partials);
-    let now = worker.clock.now();
+    let now = worker.past();
     match partials::sweep(store, &worker.spool, limits, now, When::Running).await {
         Ok(swept) if swept.removed == 0 => {}
         Ok(swept) => {
@@ -147,7 +147,7 @@ async fn sweep_locations(worker: &Worker) {
 }
 
 async fn forget(worker: &Worker) {
-    let now = worker.clock.now();
+    let now = worker.past();
     let records_before = now - worker.rules.retention;
     let retention = Retention { now, records_before, batch: PURGE_BATCH };
     loop {

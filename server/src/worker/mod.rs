@@ -15,6 +15,7 @@ use crate::blob::Locations;
 use crate::blob::spool::Spool;
 use crate::domain::digest::Md5Rule;
 use crate::domain::retry::Backoff;
+use crate::domain::time::Timestamp;
 use crate::domain::turns::Shares;
 use crate::door::Clock;
 use crate::door::random::Chance;
@@ -53,7 +54,10 @@ pub struct Worker {
     pub probe: Arc<dyn Examine>,
     /// Opens the headers that callers confide for their sources.
     pub vault: Vault,
+    /// The time that jobs go by.
     pub clock: Clock,
+    /// The time of day, as files and nonces have it.
+    pub wall: Clock,
     /// Spreads the pauses between attempts.
     pub chance: Chance,
     pub board: Arc<Board>,
@@ -67,6 +71,13 @@ pub struct Worker {
     pub rules: WorkRules,
     pub tasks: Tasks,
     pub stop: Stop,
+}
+
+impl Worker {
+    /// What ends by this time is over by both clocks, and may be forgotten.
+    fn past(&self) -> Timestamp {
+        self.clock.now().min(self.wall.now())
+    }
 }
 
 /// The configured numbers a worker goes by.

@@ -19,6 +19,7 @@ use crate::domain::turns::Shares;
 use crate::domain::version::{Validator, Version};
 use crate::door::Clock;
 use crate::door::random::Chance;
+use crate::door::schedule::Schedule;
 use crate::door::vault::Vault;
 use crate::fetch::{FetchSettings, Fetcher};
 use crate::probe::ProbeSettings;
@@ -38,6 +39,7 @@ async fn worker(dir: &std::path::Path, clock: Clock) -> Worker {
     let parts = Parts {
         config: &config,
         in_force: &[],
+        schedule: Schedule::of(clock.clone()),
         clock,
         vault: Vault::new([3; 32]),
         store: Arc::new(MemoryStore::new()),

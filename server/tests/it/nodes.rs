@@ -323,8 +323,17 @@ fn objects_in(dir: &Path) -> Vec<String> {
     found
 }
 
-fn fails(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
+/// How a command ends, and what it says. One that does not refuse to serve is ended.
+fn fails(command: &Command) -> (Option<i32>, String) {
+    let mut bounded = Command::new("timeout");
+    bounded.arg(SOON.as_secs().to_string()).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
+    }
+    let output = bounded.stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 

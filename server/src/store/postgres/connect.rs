@@ -11,11 +11,13 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, Recycling
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, NoTls, Socket};
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::describe;
+use super::hosts::{Dial, Driver, Hosts};
 use crate::store::{StoreError, StoreResult};
 
 /// The oldest version that is tested.
@@ -28,19 +30,20 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
-/// How long a verb waits for a connection of its pool.
+/// How long a verb waits for a connection of its pool, and for a new one in all.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// The settings of every session, whatever the server's defaults are.
 ///
 /// A statement that takes longer than its time is ended by the server; a transaction that is left
 /// alone (its node is paused) gives up its locks. What commits must be on stable storage, so a server
-/// that does not wait for that by default is told to. Statistics of a queue are always old, and the
+/// that does not wait for that by default is told to; and it must say when it gave up waiting for a
+/// standby, which it does in a warning. Statistics of a queue are always old, and the
 /// plans that bitmaps and whole scans are good for are never the right ones here.
 pub(super) const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '20s'; \
     SET idle_in_transaction_session_timeout = '10s'; \
     SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-    SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+    SET client_min_messages = warning; SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -58,7 +61,7 @@ pub(super) enum Duty {
 #[derive(Clone)]
 pub(super) struct Place {
     config: Config,
-    tls: Option<MakeRustlsConnect>,
+    hosts: Hosts,
 }
 
 /// What the URL says about TLS. The server's certificate is always verified where there is TLS.
@@ -123,7 +126,8 @@ impl Place {
             Tls::Off => None,
             Tls::Verified => Some(MakeRustlsConnect::new(tls_config(roots.as_ref())?)),
         };
-        Ok(Self { config, tls })
+        let hosts = Hosts::new(&config, tls);
+        Ok(Self { config, hosts })
     }
 
     /// Hosts, ports and name of the database, for people.
@@ -138,12 +142,16 @@ impl Place {
         format!("{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
     }
 
+    /// What is known of the hosts.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Must be called on the runtime that is to drive the connections.
     pub(super) fn pool(&self, size: usize, duty: Duty) -> StoreResult<Pool> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match &self.tls {
-            None => Manager::from_config(self.config.clone(), NoTls, config),
-            Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), config),
-        };
+        let dial = Dial::new(self.hosts.clone());
+        let manager = Manager::from_connect(self.config.clone(), dial, config);
         let settings = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move {
                 client.batch_execute(SESSION).await.map_err(HookError::Backend)?;
@@ -153,67 +161,34 @@ impl Place {
                 }
             })
         });
+        let hosts = self.hosts.clone();
+        let is_of_now = Hook::sync_fn(move |_, metrics| {
+            if hosts.is_of_now(metrics) {
+                Ok(())
+            } else {
+                Err(HookError::message("it leads to a server that was replaced"))
+            }
+        });
         let pool = Pool::builder(manager)
             .max_size(size)
             .wait_timeout(Some(WAIT))
             .create_timeout(Some(WAIT))
             .runtime(Runtime::Tokio1)
             .post_create(settings)
+            .pre_recycle(is_of_now)
             .build();
         pool.map_err(|error| StoreError::Engine(error.to_string()))
     }
 
     /// A connection outside of the pools; the second half is to be driven by a task.
     pub(super) async fn connect(&self, name: &str) -> StoreResult<(Client, Driver)> {
-        let mut config = self.config.clone();
-        config.application_name(name);
-        let failed = |error: tokio_postgres::Error| {
-            StoreError::Engine(format!(
-                "no connection to the database {}: {}",
-                self.shown(),
-                describe(&error)
-            ))
+        let failed = |why: String| {
+            StoreError::Engine(format!("no connection to the database {}: {why}", self.shown()))
         };
-        match &self.tls {
-            None => {
-                let (client, driver) = config.connect(NoTls).await.map_err(failed)?;
-                Ok((client, Driver::Plain(Box::new(driver))))
-            }
-            Some(tls) => {
-                let (client, driver) = config.connect(tls.clone()).await.map_err(failed)?;
-                Ok((client, Driver::Tls(Box::new(driver))))
-            }
-        }
-    }
-}
-
-type TlsStream = <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
-
-/// What moves a connection's bytes; see [`super::listen`].
-pub(super) enum Driver {
-    Plain(Box<tokio_postgres::Connection<Socket, tokio_postgres::tls::NoTlsStream>>),
-    Tls(Box<tokio_postgres::Connection<Socket, TlsStream>>),
-}
-
-impl Driver {
-    /// The next thing that the server says on its own; `None` when the connection has ended.
-    pub(super) fn poll_message(
-        &mut self,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<tokio_postgres::AsyncMessage, tokio_postgres::Error>>> {
-        match self {
-            Self::Plain(connection) => connection.poll_message(context),
-            Self::Tls(connection) => connection.poll_message(context),
-        }
-    }
-
-    /// Moves bytes until the connection ends.
-    pub(super) async fn run(mut self) {
-        loop {
-            match std::future::poll_fn(|context| self.poll_message(context)).await {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return,
-            }
+        match timeout(WAIT, self.hosts.connect(Some(name))).await {
+            Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(error)) => Err(failed(describe(&error))),
+            Err(_) => Err(failed("none of its hosts answered in time".to_owned())),
         }
     }
 }
@@ -290,12 +265,14 @@ pub struct Server {
     pub warnings: Vec<String>,
 }
 
+/// A role without `pg_monitor` is not told the state of a standby; it may be synchronous then.
 const SETTINGS: &str = "SELECT current_setting('server_version_num')::INTEGER, \
     current_setting('server_version'), current_setting('server_encoding'), \
     current_setting('fsync'), current_setting('full_page_writes'), \
     (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'), \
     current_setting('synchronous_standby_names'), \
-    (SELECT COUNT(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))";
+    (SELECT COUNT(*) FROM pg_stat_replication \
+    WHERE sync_state IN ('sync', 'quorum') OR sync_state IS NULL)";
 
 /// Judges the server: an error for what cannot work, warnings for what breaks promises.
 pub(super) async fn inspect(client: &Client) -> StoreResult<Server> {
@@ -368,7 +345,7 @@ mod tests {
 
     #[test]
     fn tls_is_verified_or_off_and_off_by_default_only_on_this_machine() {
-        let tls = |url: &str| Place::parse(url).unwrap().tls.is_some();
+        let tls = |url: &str| Place::parse(url).unwrap().hosts.have_tls();
         assert!(tls("postgres://u@db.example/d"));
         assert!(tls("postgres://u@db.example/d?sslmode=require"));
         assert!(!tls("postgres://u@db.example/d?sslmode=disable"));

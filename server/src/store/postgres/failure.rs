@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Pool(PoolError),
     /// The database did not answer in time; nothing was committed.
     Late,
+    /// Another host takes writes now; nothing was committed.
+    Moved,
     /// The answer to a commit did not come, so nobody knows whether it happened.
     Unknown(String),
     /// A row that this program would not have written.
@@ -47,9 +49,12 @@ impl Failure {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Postgres(error) | Self::Pool(PoolError::Backend(error)) => error.code(),
-            Self::Pool(_) | Self::Late | Self::Unknown(_) | Self::Corrupt(_) | Self::Refused(_) => {
-                None
-            }
+            Self::Pool(_)
+            | Self::Late
+            | Self::Moved
+            | Self::Unknown(_)
+            | Self::Corrupt(_)
+            | Self::Refused(_) => None,
         }
     }
 
@@ -67,7 +72,7 @@ impl Failure {
                 Some(code) => remedy_for(code),
             },
             // It was lost while its session was set up.
-            Self::Pool(PoolError::PostCreateHook(_)) => Remedy::Reconnect,
+            Self::Pool(PoolError::PostCreateHook(_)) | Self::Moved => Remedy::Reconnect,
             Self::Pool(_) | Self::Late | Self::Unknown(_) | Self::Corrupt(_) | Self::Refused(_) => {
                 Remedy::Nothing
             }
@@ -86,7 +91,7 @@ impl Failure {
     /// Whether the connection may be in a state that nobody expects.
     pub(super) fn spoils_the_connection(&self) -> bool {
         match self {
-            Self::Late | Self::Unknown(_) => true,
+            Self::Late | Self::Moved | Self::Unknown(_) => true,
             // A statement that was cut short may have left an advisory lock behind.
             Self::Postgres(_) => {
                 self.remedy() == Remedy::Reconnect || self.code() == Some(&SqlState::QUERY_CANCELED)
@@ -102,7 +107,7 @@ impl Failure {
             Self::Postgres(_) => {
                 self.code().is_some_and(|code| matches!(&code.code()[..2], "22" | "23" | "54"))
             }
-            Self::Pool(_) | Self::Late | Self::Unknown(_) | Self::Corrupt(_) => false,
+            Self::Pool(_) | Self::Late | Self::Moved | Self::Unknown(_) | Self::Corrupt(_) => false,
         }
     }
 
@@ -125,6 +130,9 @@ impl Failure {
                 StoreError::Engine(format!("no connection to the database: {other}"))
             }
             Self::Late => StoreError::Engine("the database did not answer in time".to_owned()),
+            Self::Moved => {
+                StoreError::Engine("another host of the database takes writes now".to_owned())
+            }
             Self::Unknown(why) => StoreError::Unknown(why.clone()),
             Self::Corrupt(what) => StoreError::Corrupt(what.clone()),
             Self::Refused(what) => StoreError::Engine(what.clone()),

@@ -21,6 +21,7 @@ use tokio_postgres::types::ToSql;
 
 use super::counts::Counts;
 use super::failure::{Failure, Remedy, describe};
+use super::hosts::{self, Hosts};
 use crate::door::random;
 use crate::run::tasks::Tasks;
 use crate::store::{StoreError, StoreResult};
@@ -32,6 +33,8 @@ const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How long one try may take up to its commit; longer than a statement may ([`super::connect`]).
 const TRY_TIME: Duration = Duration::from_secs(45);
+/// How long a look for the primary may take.
+const LOOK_TIME: Duration = Duration::from_secs(10);
 /// How long the answer to a commit is waited for: a synchronous standby may be slow.
 const COMMIT_TIME: Duration = Duration::from_secs(60);
 
@@ -56,6 +59,7 @@ struct Shared {
     /// Two pools, so that pages of the console cannot keep a worker from prolonging its leases.
     writers: Pool,
     readers: Pool,
+    hosts: Hosts,
     tasks: Tasks,
     home: Handle,
     closed: AtomicBool,
@@ -69,9 +73,15 @@ impl fmt::Debug for Link {
 
 impl Link {
     /// Must be called on the runtime that is to drive the connections.
-    pub(super) fn new(writers: Pool, readers: Pool) -> Self {
-        let (tasks, home) = (Tasks::new(), Handle::current());
-        Self(Arc::new(Shared { writers, readers, tasks, home, closed: AtomicBool::new(false) }))
+    pub(super) fn new(hosts: Hosts, writers: Pool, readers: Pool) -> Self {
+        let (tasks, home, closed) = (Tasks::new(), Handle::current(), AtomicBool::new(false));
+        Self(Arc::new(Shared { writers, readers, hosts, tasks, home, closed }))
+    }
+
+    /// Finds out whether the primary still takes connections, and whether another host is it now.
+    pub(super) async fn look_for_the_primary(&self) {
+        // What fails here is found out by the next verb, which tells.
+        drop(timeout(LOOK_TIME, self.0.hosts.connect(None)).await);
     }
 
     /// Runs a change and waits until it is on stable storage. It happens, or fails, even when the
@@ -195,7 +205,7 @@ impl Link {
         T: Send,
     {
         let mut client = self.0.writers.get().await?;
-        let outcome = transact(&mut client, args, verb).await;
+        let outcome = transact(&self.0.hosts, &mut client, args, verb).await;
         give_back(client, &outcome);
         outcome
     }
@@ -206,7 +216,12 @@ impl Link {
         T: Send,
     {
         let client = pool.get().await?;
-        let outcome = timeout(TRY_TIME, verb(&client, args)).await.unwrap_or(Err(Failure::Late));
+        let mut primary = self.0.hosts.watch();
+        let outcome = tokio::select! {
+            biased;
+            outcome = timeout(TRY_TIME, verb(&client, args)) => outcome.unwrap_or(Err(Failure::Late)),
+            () = hosts::moved(&mut primary) => Err(Failure::Moved),
+        };
         give_back(client, &outcome);
         outcome
     }
@@ -219,11 +234,17 @@ fn give_back<T>(client: Client, outcome: &Result<T, Failure>) {
     }
 }
 
-async fn transact<A, T>(client: &mut Client, args: &A, verb: WriteVerb<A, T>) -> Result<T, Failure>
+async fn transact<A, T>(
+    hosts: &Hosts,
+    client: &mut Client,
+    args: &A,
+    verb: WriteVerb<A, T>,
+) -> Result<T, Failure>
 where
     A: Send + Sync,
     T: Send,
 {
+    let mut primary = hosts.watch();
     let before_commit = async {
         let db = client.transaction().await?;
         let mut write = Write { db, counts: Counts::default() };
@@ -234,11 +255,24 @@ where
         write.db.batch_execute("SET LOCAL statement_timeout = 0").await?;
         Ok::<_, Failure>((write.db, answer))
     };
-    let (db, answer) = match timeout(TRY_TIME, before_commit).await {
-        Ok(done) => done?,
-        Err(_) => return Err(Failure::Late),
+    let (db, answer) = tokio::select! {
+        biased;
+        done = timeout(TRY_TIME, before_commit) => done.unwrap_or(Err(Failure::Late))?,
+        () = hosts::moved(&mut primary) => return Err(Failure::Moved),
     };
-    match timeout(COMMIT_TIME, db.commit()).await {
+    let cancelled_waits = hosts.cancelled_waits();
+    let committed = tokio::select! {
+        biased;
+        done = timeout(COMMIT_TIME, db.commit()) => done,
+        () = hosts::moved(&mut primary) => {
+            return Err(Failure::Unknown("another host took over meanwhile".to_owned()));
+        }
+    };
+    match committed {
+        // An operator may end that wait as well; what the primary has then, it may lose.
+        Ok(Ok(())) if hosts.cancelled_waits() != cancelled_waits => {
+            Err(Failure::Unknown("the wait for a standby was cancelled".to_owned()))
+        }
         Ok(Ok(())) => Ok(answer),
         Ok(Err(error)) if Failure::is_certain(&error) => Err(error.into()),
         Ok(Err(error)) => Err(Failure::Unknown(describe(&error))),

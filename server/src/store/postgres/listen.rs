@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 use tokio_postgres::AsyncMessage;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Driver, Place};
+use super::connect::Place;
 use super::failure::describe;
+use super::hosts::{self, Driver};
 use super::link::Link;
 use crate::store::{StoreError, StoreResult};
 
@@ -62,8 +63,9 @@ pub(super) fn start(link: &Link, place: Place, wake: Wake) {
     });
 }
 
-/// One connection, until it ends.
+/// One connection, until it ends or leads to a server that was replaced.
 async fn session(place: &Place, wake: &Wake, pause: &mut Duration) -> StoreResult<()> {
+    let mut primary = place.hosts().watch();
     let (client, mut driver) = place.connect(LISTENER).await?;
     let schema = OnceLock::new();
     let speak = async {
@@ -83,20 +85,21 @@ async fn session(place: &Place, wake: &Wake, pause: &mut Duration) -> StoreResul
             ended.map_err(|error| StoreError::Engine(describe(&error)))
         }
         () = hear(&mut driver, wake, &schema) => Ok(()),
+        () = hosts::moved(&mut primary) => Ok(()),
     }
 }
 
 /// Takes what the server says on its own, until the connection ends.
 async fn hear(driver: &mut Driver, wake: &Wake, schema: &OnceLock<String>) {
     loop {
-        match std::future::poll_fn(|context| driver.poll_message(context)).await {
-            Some(Ok(AsyncMessage::Notification(heard))) => {
+        match driver.message().await {
+            Some(AsyncMessage::Notification(heard)) => {
                 if schema.get().is_some_and(|own| own == heard.payload()) {
                     wake.incoming.notify_one();
                 }
             }
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return,
+            Some(_) => {}
+            None => return,
         }
     }
 }

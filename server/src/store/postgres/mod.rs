@@ -13,6 +13,7 @@ mod connect;
 mod counts;
 mod desk;
 mod failure;
+mod hosts;
 mod jobs;
 mod lanes;
 mod link;
@@ -33,12 +34,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::batches::Batches;
 use self::claim::Line;
 pub use self::connect::Server;
 use self::connect::{Duty, Place};
+use self::hosts::Driver;
 use self::jobs::Judge;
 use self::link::Link;
 use self::listen::Wake;
@@ -107,6 +110,7 @@ impl PostgresStore {
         let connections = connections.max(LEAST_CONNECTIONS);
         let readers = connections / 3;
         let link = Link::new(
+            place.hosts().clone(),
             place.pool(connections - readers, Duty::Write)?,
             place.pool(readers, Duty::Read)?,
         );
@@ -215,6 +219,8 @@ async fn follow(link: &Link, clock: &Arc<Followed>) -> StoreResult<()> {
 
 /// How often a node looks at the database's clock.
 const LOOK: Duration = Duration::from_secs(5);
+/// A database that needs longer for it may hang, with all connections open.
+const LOOK_TIME: Duration = Duration::from_secs(2);
 
 async fn keep_following(link: Link, clock: Arc<Followed>, stop: CancellationToken) {
     loop {
@@ -222,15 +228,19 @@ async fn keep_following(link: Link, clock: Arc<Followed>, stop: CancellationToke
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = follow(&link, &clock).await {
-            tracing::warn!(%error, "cannot look at the database's clock; it is taken to go on");
+        match timeout(LOOK_TIME, follow(&link, &clock)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot look at the database's clock; it is taken to go on");
+            }
+            Err(_) => link.look_for_the_primary().await,
         }
     }
 }
 
 /// Runs what needs a connection beside what drives it.
 async fn with_driver<T>(
-    driver: connect::Driver,
+    driver: Driver,
     work: impl Future<Output = StoreResult<T>>,
 ) -> StoreResult<T> {
     tokio::pin!(work);

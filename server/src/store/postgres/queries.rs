@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::KnownObject;
 use super::failure::Failure;
-use super::link::{first_row, rows};
+use super::link::{Write, execute, first_row, rows};
 use super::{row, sql};
 use crate::domain::account::AccountId;
 use crate::domain::id::Key;
@@ -68,13 +68,16 @@ pub(super) async fn infos_by_url(
     Ok(out)
 }
 
+/// By these objects are removed, so they must not be those of a server that has been replaced and does
+/// not know it: it could not commit here, where a synchronous standby is waited for.
 pub(super) async fn states(
-    db: &Client,
+    write: &Write<'_>,
     keys: &[Key],
 ) -> Result<Vec<(Key, StateKind, Option<Token>)>, Failure> {
+    execute(&write.db, sql::STILL_PRIMARY, &[]).await?;
     let asked = numbers(keys);
     let mut known = BTreeMap::new();
-    for found in &rows(db, sql::STATES_AND_TOKENS, &[&asked]).await? {
+    for found in &rows(&write.db, sql::STATES_AND_TOKENS, &[&asked]).await? {
         let token: i64 = row::get(found, 2)?;
         let token = (token > 0).then_some(Token(token));
         let kind = row::state_kind(row::get(found, 1)?)?;

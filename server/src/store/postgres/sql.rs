@@ -398,6 +398,8 @@ statements! {
     MASTER_KEY_KEEP = "INSERT INTO installation (one, master_key) VALUES (TRUE, $1) \
         ON CONFLICT (one) DO NOTHING";
     MASTER_KEY_FIND = "SELECT master_key FROM installation";
+    /// Changes nothing. What commits it is a primary whose standby still follows it.
+    STILL_PRIMARY = "UPDATE installation SET one = TRUE WHERE one";
     NODE_BEAT = "INSERT INTO node (id, address, roles, version, started, seen, draining, transfers) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET \
         seen = excluded.seen, draining = excluded.draining, transfers = excluded.transfers";

@@ -253,7 +253,7 @@ impl Store for PostgresStore {
     }
 
     async fn job_states(&self, keys: &[Key]) -> StoreResult<Vec<(Key, StateKind, Option<Token>)>> {
-        self.link.read(keys.to_vec(), |db, keys| queries::states(db, keys).boxed()).await
+        self.link.write(keys.to_vec(), |write, keys| queries::states(write, keys).boxed()).await
     }
 
     async fn media_find(&self, account: AccountId, media: MediaRef) -> StoreResult<MediaLookup> {

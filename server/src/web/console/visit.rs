@@ -106,7 +106,7 @@ impl Visit {
             api: api.clone(),
             caller,
             session,
-            now: api.clock.now().seconds(),
+            now: api.ops.schedule.now().seconds(),
             path: path.to_owned(),
             query: Fields::parse(query.as_bytes()),
             source: None,

@@ -124,7 +124,7 @@ const HOLD: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT COUNT(*) FROM 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_bears_a_snapshot_that_somebody_holds() {
     let test = "the_queue_bears_a_snapshot_that_somebody_holds";
-    let jobs = count_from("HAULAGE_TEST_BLOAT_JOBS", 1_600).next_multiple_of(LANES * BATCH);
+    let jobs = count_from("HAULAGE_TEST_BLOAT_JOBS", 800).next_multiple_of(LANES * BATCH);
     // A server of its own, whose log nobody else writes.
     let Some(cluster) = Cluster::start(Version::Fifteen, &["autovacuum_naptime=1s"]) else {
         return skip(test, Version::Fifteen);

@@ -162,12 +162,30 @@ impl Told {
 
     /// Submits a URL for each token; the ids of their jobs.
     pub async fn submit(&self, tokens: &[String]) -> Result<Vec<String>, NoAnswer> {
+        self.submit_with(tokens, &[]).await
+    }
+
+    /// The same in a session: repeated, it is answered with the jobs of the first call.
+    pub async fn submit_in(
+        &self,
+        session: &str,
+        tokens: &[String],
+    ) -> Result<Vec<String>, NoAnswer> {
+        self.submit_with(tokens, &[("SessionId", session)]).await
+    }
+
+    async fn submit_with(
+        &self,
+        tokens: &[String],
+        more: &[(&str, &str)],
+    ) -> Result<Vec<String>, NoAnswer> {
         let call = self.witness.call();
         let url = |token: &String| format!("{}/tiny/{token}.mp4{}", self.origin, self.query);
         let urls: Vec<String> = tokens.iter().map(url).collect();
         self.witness.say(Event::Submit { call, tokens: tokens.to_vec() });
         let list = url_list(&urls);
-        let reply = self.ask(call, "UploadMediaByURL", &[("UploadURLs", &list)]).await?;
+        let params = [&[("UploadURLs", list.as_str())][..], more].concat();
+        let reply = self.ask(call, "UploadMediaByURL", &params).await?;
         let ids: Vec<String> = strings(&reply["UploadJobs"], |job| &job["JobId"]);
         let jobs = tokens.iter().cloned().zip(ids.iter().cloned()).collect();
         self.witness.say(Event::Accepted { call, jobs });

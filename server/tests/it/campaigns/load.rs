@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::check::check;
 use super::history::{self, History, Told, Verdict};
 use crate::harness::origin::Origin;
-use crate::harness::process::Process;
+use crate::harness::process::{Process, command};
 use crate::harness::seeded::Seeded;
 use crate::harness::{SOON, spawn, until};
 
@@ -48,6 +48,20 @@ impl Home {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With its objects elsewhere.
+    pub fn storing(self, objects: PathBuf) -> Self {
+        let url = format!("file://{}", objects.display());
+        Self { objects, ..self.with("HAULAGE_STORAGE_URL", &url) }
+    }
+
+    /// Makes the tables of a database that several nodes share.
+    pub fn migrate(&self) {
+        let mut command = command(&self.data);
+        command.arg("migrate").envs(self.settings.iter().map(|(name, value)| (name, value)));
+        let said = command.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     }
 
     pub fn start(&self) -> Process {

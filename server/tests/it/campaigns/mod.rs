@@ -3,6 +3,7 @@
 
 mod bloat;
 mod check;
+mod failover;
 mod history;
 mod kill;
 mod load;

@@ -12,7 +12,9 @@ pub mod s3;
 pub mod seeded;
 pub mod strace;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use haulage::config::Config;
@@ -51,6 +53,19 @@ where
         }
         assert!(tokio::time::Instant::now() < end, "waited {limit:?} in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A port on loopback for a server that goes away and comes back: none that the kernel gives to
+/// others in between (it gives those from 32768 up), and given to one caller of this process.
+pub fn lasting_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = 16_000 + u16::from_be_bytes(random::bytes()) % 16_000;
+        let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free && GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
     }
 }
 
@@ -363,7 +378,7 @@ pub fn skip(test: &str, why: &str) {
 }
 
 /// Writes past the capture of the test runner, which hides what a passing test prints.
-fn say_skipped(what: &str) {
+pub fn say_skipped(what: &str) {
     use std::io::Write;
     std::io::stderr().write_all(format!("SKIPPED: {what}\n").as_bytes()).unwrap();
 }

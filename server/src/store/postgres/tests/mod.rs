@@ -4,6 +4,7 @@
 pub(in crate::store) mod cluster;
 mod differential;
 mod failing;
+mod hosts;
 mod nodes;
 mod plans;
 mod schema;
