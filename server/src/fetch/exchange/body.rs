@@ -31,13 +31,20 @@ pub(super) struct Conn {
     pub(super) origin: Arc<Origin>,
 }
 
+/// What came behind a head.
+pub(super) struct Behind {
+    bytes: Vec<u8>,
+    /// The error behind those bytes: a socket tells of it once, and then of an end.
+    error: Option<io::Error>,
+}
+
 impl Conn {
     /// Sends a request and reads the head of the answer; and what came behind it.
     pub(super) async fn ask(
         &mut self,
         request: &Bytes,
         buffers: &Buffers,
-    ) -> Result<(Head, Vec<u8>), NoAnswer> {
+    ) -> Result<(Head, Behind), NoAnswer> {
         // Who answers before all of the request was read may close as well: the answer is heard.
         let sent = send(&mut self.wire, request).await;
         let (mut bytes, mut interim, mut later) = (Vec::new(), 0, None);
@@ -59,7 +66,7 @@ impl Conn {
                 let Some((head, length)) = head else { break };
                 let rest = bytes.split_off(length);
                 if !head.is_interim() {
-                    return Ok((head, rest));
+                    return Ok((head, Behind { bytes: rest, error: later }));
                 }
                 interim += length;
                 if interim > INTERIM_LIMIT {
@@ -101,10 +108,11 @@ impl Body {
         conn: Conn,
         framing: Framing,
         reusable: bool,
-        first: Vec<u8>,
+        behind: Behind,
         (kept, buffers): (Kept, Buffers),
     ) -> Self {
-        let (conn, later, fault) = (Some(conn), None, None);
+        let Behind { bytes: first, error: later } = behind;
+        let (conn, fault) = (Some(conn), None);
         let mut body = Self { conn, framing, reusable, first, fault, later, kept, buffers };
         let came = body.first.len();
         match body.framing.decode(&mut body.first) {

@@ -201,6 +201,30 @@ fn an_answer_that_comes_before_the_request_was_read_is_heard() {
     });
 }
 
+/// A reset that came together with the head, because we were slow to read, is no end of a body.
+#[tokio::test]
+async fn a_reset_behind_the_first_bytes_is_not_forgotten() {
+    use std::io::{Read as _, Write as _};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    #[expect(clippy::disallowed_methods, reason = "to the test's own listener")]
+    let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    let mut conn = Conn { wire: Wire::Plain(near), origin: origin() };
+    let (request, buffers) = (head::encode(&get()), Buffers::default());
+    let mut asking = Box::pin(conn.ask(&request, &buffers));
+    assert!(asking.as_mut().now_or_never().is_none(), "it waits for an answer");
+    far.read_exact(&mut vec![0; request.len()]).unwrap();
+    far.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").unwrap();
+    rustix::net::sockopt::set_socket_linger(&far, Some(Duration::ZERO)).unwrap();
+    drop(far);
+    let (head, behind) = asking.await.unwrap();
+    let shared = (Kept::new(1), buffers);
+    let mut body = body::Body::new(conn, head.framing, head.reusable, behind, shared);
+    assert_eq!(body.piece().await.unwrap().as_deref(), Some(&b"hello"[..]));
+    assert!(body.piece().await.is_err());
+}
+
 #[test]
 fn a_kept_connection_that_speaks_or_ends_while_it_waits_is_not_used() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -116,6 +116,7 @@ pub struct Seen {
     lacks_conditions: AtomicBool,
     /// Whether it keeps nothing of what a client says about an object.
     forgets: AtomicBool,
+    turns: tokio::sync::RwLock<()>,
 }
 
 #[derive(Debug)]
@@ -135,20 +136,20 @@ impl S3Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = seen.clone();
-        spawn(async move {
+        drop(spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, seen) = (service.clone(), shared.clone());
-                spawn(async move {
+                drop(spawn(async move {
                     let answer = hyper::service::service_fn(move |request| {
                         let (service, seen) = (service.clone(), seen.clone());
-                        async move { answer(request, service, &seen).await.ok_or(Gone) }
+                        async move { answer(request, service, seen).await.ok_or(Gone) }
                     });
                     let connection = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(socket), answer);
                     drop(connection.await);
-                });
+                }));
             }
-        });
+        }));
         Self { address, seen, dir }
     }
 
@@ -245,7 +246,7 @@ impl std::error::Error for Gone {}
 type Answer = Response<s3s::Body>;
 
 /// `None` ends the connection.
-async fn answer(request: Request<Incoming>, service: S3Service, seen: &Seen) -> Option<Answer> {
+async fn answer(request: Request<Incoming>, service: S3Service, seen: Arc<Seen>) -> Option<Answer> {
     let call = Call::of(&request);
     seen.calls.lock().unwrap().push(call);
     for (name, value) in request.headers() {
@@ -257,13 +258,16 @@ async fn answer(request: Request<Incoming>, service: S3Service, seen: &Seen) -> 
     let body = body.collect().await.ok()?.to_bytes();
     let request = Request::from_parts(parts, Full::new(body));
     let fault = seen.strike(call);
+    if let Some(fault) = &fault
+        && fault.when == When::Before
+    {
+        return fail(fault.how).await;
+    }
+    // To its end, also when the caller goes away meanwhile: a service does not stop half-way.
+    let served = spawn(async move { serve(request, call, service, &seen).await }).await.ok()?;
     match fault {
-        Some(fault) if fault.when == When::Before => fail(fault.how).await,
-        Some(fault) => {
-            drop(serve(request, call, service, seen).await);
-            fail(fault.how).await
-        }
-        None => Some(serve(request, call, service, seen).await),
+        Some(fault) => fail(fault.how).await,
+        None => Some(served),
     }
 }
 
@@ -303,6 +307,13 @@ async fn serve(
     if !request.uri().path().starts_with(&format!("/{BUCKET}")) {
         return refusal(404, "NoSuchBucket");
     }
+    // What ends an upload meets no other call about it half-way.
+    let (_shared, _alone);
+    match call {
+        Call::Part => _shared = seen.turns.read().await,
+        Call::Complete | Call::Abort | Call::Parts => _alone = seen.turns.write().await,
+        _ => {}
+    }
     let conditional = request.headers().contains_key(http::header::IF_NONE_MATCH);
     if conditional && seen.lacks_conditions.load(Ordering::Relaxed) {
         return refusal(501, "NotImplemented");
@@ -321,11 +332,6 @@ async fn serve(
     let path = request.uri().path().to_owned();
     let answer = service.oneshot(request).await.unwrap();
     let (mut parts, body) = answer.into_parts();
-    // s3s-fs forgets an upload before it has answered the call that ends it. Who calls once more in that
-    // moment, because the machine is slow, is told of rights that it lacks; S3 says this:
-    if query.contains_key("uploadId") && parts.status == StatusCode::FORBIDDEN {
-        return refusal(404, "NoSuchUpload");
-    }
     if seen.forgets.load(Ordering::Relaxed) {
         let said: Vec<_> = parts
             .headers
@@ -392,10 +398,10 @@ impl Seen {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests own their tasks")]
-fn spawn<F>(task: F)
+fn spawn<F>(task: F) -> tokio::task::JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    drop(tokio::spawn(task));
+    tokio::spawn(task)
 }
