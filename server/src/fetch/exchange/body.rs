@@ -36,6 +36,9 @@ pub(super) struct Behind {
     bytes: Vec<u8>,
     /// The error behind those bytes: a socket tells of it once, and then of an end.
     error: Option<io::Error>,
+    /// Not all of the request could be sent, so the connection was broken before the answer was whole:
+    /// its end is none of a body's.
+    unsent: bool,
 }
 
 impl Conn {
@@ -66,7 +69,8 @@ impl Conn {
                 let Some((head, length)) = head else { break };
                 let rest = bytes.split_off(length);
                 if !head.is_interim() {
-                    return Ok((head, Behind { bytes: rest, error: later }));
+                    let unsent = sent.is_err();
+                    return Ok((head, Behind { bytes: rest, error: later, unsent }));
                 }
                 interim += length;
                 if interim > INTERIM_LIMIT {
@@ -98,6 +102,8 @@ pub(in crate::fetch) struct Body {
     /// A fault that is told after the bytes before it.
     fault: Option<BodyFault>,
     later: Option<io::Error>,
+    /// See [`Behind`].
+    unsent: bool,
     kept: Kept,
     buffers: Buffers,
 }
@@ -111,9 +117,9 @@ impl Body {
         behind: Behind,
         (kept, buffers): (Kept, Buffers),
     ) -> Self {
-        let Behind { bytes: first, error: later } = behind;
+        let Behind { bytes: first, error: later, unsent } = behind;
         let (conn, fault) = (Some(conn), None);
-        let mut body = Self { conn, framing, reusable, first, fault, later, kept, buffers };
+        let mut body = Self { conn, framing, reusable, first, fault, later, unsent, kept, buffers };
         let came = body.first.len();
         match body.framing.decode(&mut body.first) {
             Ok(decoded) => {
@@ -165,7 +171,8 @@ impl Body {
             };
             if lent.is_empty() {
                 self.conn = None;
-                self.fault = self.framing.close().err();
+                let broken = self.unsent.then_some(BodyFault::Cut);
+                self.fault = self.framing.close().err().or(broken);
                 continue;
             }
             let came = lent.len();

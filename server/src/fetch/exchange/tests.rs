@@ -201,6 +201,23 @@ fn an_answer_that_comes_before_the_request_was_read_is_heard() {
     });
 }
 
+#[test]
+fn no_body_ends_with_a_connection_that_broke_while_the_request_was_sent() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (near, mut far) = duplex(64);
+        let mut conn = Conn { wire: Wire::Memory(near), origin: origin() };
+        far.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").await.unwrap();
+        drop(far);
+        let buffers = Buffers::default();
+        let (head, behind) = conn.ask(&vec![b'x'; 4_096].into(), &buffers).await.unwrap();
+        let shared = (Kept::new(1), buffers);
+        let mut body = body::Body::new(conn, head.framing, head.reusable, behind, shared);
+        assert_eq!(body.piece().await.unwrap().as_deref(), Some(&b"hello"[..]));
+        assert!(body.piece().await.is_err());
+    });
+}
+
 /// A reset that came together with the head, because we were slow to read, is no end of a body.
 #[tokio::test]
 async fn a_reset_behind_the_first_bytes_is_not_forgotten() {
