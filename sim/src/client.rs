@@ -445,7 +445,7 @@ async fn deliver(world: &Arc<World>, node: usize, signed: Signed) -> Option<Answ
     let sent = Instant::now();
     let process = world.nodes[node].process()?;
     let by = (node, world.nodes[node].boots());
-    if process.stop.is_draining() {
+    if !process.listens() {
         return None;
     }
     let mut request = Request::builder().method(signed.method).uri(&signed.path_and_query);

@@ -62,8 +62,17 @@ pub struct Process {
     pub stop: Stop,
     pub router: Router,
     pub worker: Arc<Worker>,
+    prepared: Arc<AtomicBool>,
     schedule: Schedule,
     spool: PathBuf,
+}
+
+impl Process {
+    /// Whether it takes calls: as with `run::serve`, not before it has looked at what is there, and not
+    /// while it drains.
+    pub fn listens(&self) -> bool {
+        self.prepared.load(Ordering::Relaxed) && !self.stop.is_draining()
+    }
 }
 
 impl fmt::Display for Node {
@@ -245,7 +254,8 @@ impl Node {
         let worker = Arc::new(parts.worker(&shared, tools));
         let (life, spool) = (life.clone(), directory);
         let Shared { stop, tasks, .. } = shared;
-        Ok(Process { life, tasks, stop, router, worker, schedule, spool })
+        let prepared = Arc::default();
+        Ok(Process { life, tasks, stop, router, worker, prepared, schedule, spool })
     }
 
     /// SIGTERM, as `run::serve` answers it: drain, then abort, then end; and the next start.
@@ -292,7 +302,8 @@ async fn prepare(
 }
 
 fn run(process: &Process) {
-    let Process { tasks, worker, schedule, stop, .. } = process;
+    let Process { tasks, worker, schedule, stop, prepared, .. } = process;
+    prepared.store(true, Ordering::Relaxed);
     let (time, store, on_stop) = (schedule.clone(), worker.store.clone(), stop.clone());
     tasks.spawn("timekeeping", async move {
         timekeeping::keep(&time, store.as_ref(), &on_stop).await;

@@ -378,7 +378,10 @@ async fn write_down(
         End::Fault(fault, retry) => {
             let jitter = worker.chance.fraction();
             let (attempt, charged) = (job.progress.attempt, held.charged());
-            match worker.rules.backoff.next(charged, retry, now, job.deadline, jitter) {
+            // Claims go by this clock. The attempt's own time began when its claim was answered, so it
+            // is late by as long as that took, and the pause would end early by as much.
+            let since = now.max(worker.clock.now());
+            match worker.rules.backoff.next(charged, retry, since, job.deadline, jitter) {
                 Next::At(due) => {
                     tracing::info!(job = job.key.0, attempt, charged, %fault, "will try again");
                     held.leave_after(worker, &job, &fault, retry).await;

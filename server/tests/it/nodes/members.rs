@@ -40,7 +40,14 @@ async fn operators_see_which_nodes_work_drain_and_are_silent() {
     let test = "operators_see_which_nodes_work_drain_and_are_silent";
     let Some(farm) = Farm::new(test).await else { return };
     let origin = Origin::start().await;
-    let api = farm.member_as(Roles { api: true, worker: false }, |c| c.lease = LEASE).await;
+    let answering = Roles { api: true, worker: false };
+    let api = farm
+        .member_as(answering, |c| {
+            c.lease = LEASE;
+            // It is asked until it says what is waited for.
+            c.qps.insert("GetUploadStatistics".into(), 0);
+        })
+        .await;
     let worker = farm.member_as(Roles { api: false, worker: true }, |c| c.lease = LEASE).await;
     let dir = tempfile::tempdir().unwrap();
     let doomed = farm.process(dir.path(), |command| {
