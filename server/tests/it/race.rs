@@ -27,7 +27,7 @@ use crate::harness::{Server, count_from, ledger, spawn};
 /// job in SQLite. The winner is whoever's change the other one sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn claim_and_cancel_never_both_win_a_job_and_never_neither() {
-    let rounds = count_from("HAULAGE_TEST_RACES", 5_000);
+    let rounds = count_from("HAULAGE_TEST_RACES", 20_000);
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> =
         Arc::new(SqliteStore::open(&dir.path().join("h.db")).await.unwrap());
