@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { atConsole, signIn, submit } from './console_steps.mjs';
 import { KEY, WITH_KEY } from './explorer.mjs';
-import { PHONE, answered, arrange, axe, closeBrowser, pictures, staysPut, withPage } from './lib.mjs';
+import { PHONE, answered, arrange, axe, closeBrowser, pictures, skip, staysPut, withPage } from './lib.mjs';
 import { serve, stopAll } from './server.mjs';
 
 const SAMPLE = readFileSync(new URL('../../server/tests/media/sample.mp4', import.meta.url));
@@ -205,8 +205,9 @@ test('everything is done with the keyboard alone', async () => {
     await page.keyboard.type(KEY.secret);
     await page.keyboard.press('Enter');
     await page.getByLabel('URLs, one a line').waitFor();
+    await page.waitForLoadState();
     await reach('Skip to the content');
-    await page.keyboard.press('Enter');
+    await skip(page);
     await reach('URLs, one a line');
     await page.keyboard.type('http://media.example/keys.mp4');
     await reach('Submit');

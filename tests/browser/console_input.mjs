@@ -82,6 +82,8 @@ test('a refused form says why and keeps what was typed; one that is too long is 
     await page.getByRole('button', { name: 'Submit', exact: true }).click();
     await page.getByRole('alert').getByText('Title').waitFor();
     assert.equal(await title.inputValue(), CONTROLS, 'what was typed is there');
+    // It is the page's script that measures.
+    await page.waitForLoadState();
     await title.fill('t'.repeat(1_200_000));
     await page.getByRole('button', { name: 'Submit', exact: true }).click();
     await page.getByText('This is too long').waitFor();

@@ -5,6 +5,8 @@ import { answered, withPage } from './lib.mjs';
 
 /** Signs in with the key typed into the page; strangers are answered 401. */
 export async function signIn(page, key = KEY) {
+  // It is the page's script that signs.
+  await page.waitForLoadState();
   await typeKey(page, key);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }

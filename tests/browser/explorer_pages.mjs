@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import { signIn } from './console_steps.mjs';
 import { KEY, WITH_KEY, operations, send, shown, succeeded, typeKey } from './explorer.mjs';
 import {
-  DESKTOP, PHONE, answered, arrange, axe, closeBrowser, fitsItsWidth, pictures, screenshot, staysPut,
-  withPage,
+  DESKTOP, PHONE, answered, arrange, axe, closeBrowser, fitsItsWidth, pictures, screenshot, skip,
+  staysPut, withPage,
 } from './lib.mjs';
 import { serve, stopAll } from './server.mjs';
 
@@ -73,7 +73,7 @@ test('with the keyboard alone a call is filled in, sent and read', async () => {
     };
     await page.keyboard.press('Tab');
     assert.equal(await active(), 'Skip to the content');
-    await page.keyboard.press('Enter');
+    await skip(page);
     await page.keyboard.press('Tab');
     assert.ok(await page.evaluate(() => document.activeElement.closest('main') !== null), 'the link skips the tree');
     await tabTo('key-id');

@@ -112,8 +112,8 @@ export async function withPage(options, body) {
     note(`dialog: ${dialog.message()}`);
     dialog.dismiss().catch(() => {});
   });
+  const page = await context.newPage();
   try {
-    const page = await context.newPage();
     await page.goto(opened);
     await body(page, context);
     isOver = true;
@@ -124,16 +124,37 @@ export async function withPage(options, body) {
     }
   } catch (error) {
     isOver = true;
-    const said = problems.length > 0 ? `\nThe browser said:\n${problems.join('\n')}` : '';
-    error.message += said;
+    console.error(`The browser said: ${problems.join('\n') || 'nothing'}\n${await shownAt(page)}`);
     throw error;
   } finally {
     await context.close();
   }
 }
 
+/** What a person would see of a page that failed a test: where it is, what has the focus, its text. */
+async function shownAt(page) {
+  try {
+    const { focus, text } = await page.evaluate(() => ({
+      focus: document.activeElement?.outerHTML.slice(0, 200),
+      text: (document.querySelector('main') ?? document.body).innerText.slice(0, 2_000),
+    }));
+    return `The page ${page.url()}, with the focus on ${focus}:\n${text}`;
+  } catch (error) {
+    return `The page ${page.url()} shows nothing: ${error.message}`;
+  }
+}
+
 function isForeign(url, origin) {
   return url.protocol.startsWith('http') && url.origin !== new URL(origin).origin;
+}
+
+/**
+ * Follows the link that skips the navigation; it has the focus. The browser moves the focus with the
+ * next frame that it draws: a Tab or a letter before that would be lost.
+ */
+export async function skip(page) {
+  await page.keyboard.press('Enter');
+  await page.locator('main:focus').waitFor();
 }
 
 /** The console's line for an answer that is an error; every browser writes it. */
