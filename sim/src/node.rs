@@ -188,10 +188,10 @@ impl Node {
             }
             prepared.is_ok()
         });
-        if let Ok(Some(false)) = prepared.await {
+        // Whoever ends a process starts the next one; this one may be at its end already.
+        if matches!(prepared.await, Ok(Some(false))) && life.kill() {
             world.trace.note(format_args!("{self} cannot start"));
             *self.lock() = None;
-            life.kill();
             let (world, node) = (world.clone(), self.clone());
             let _ = move_directory(&process.spool, &self.next_spool(&world));
             spawn(async move {
