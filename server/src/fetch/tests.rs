@@ -287,7 +287,16 @@ async fn what_was_handed_on_never_exceeds_the_limit() {
 #[tokio::test]
 async fn an_origin_that_stops_or_dribbles_is_a_stall() {
     let stalled = (FaultClass::Stalled, Retry::Backoff);
-    let impatient = || FetchSettings { header_timeout: SHORT, stall_timeout: SHORT, ..settings() };
+    // Whoever goes by another limit waits for ever.
+    let endless = Duration::from_secs(86_400);
+    let (header_timeout, stall_timeout) = (SHORT, SHORT);
+    let impatient = || FetchSettings {
+        connect_timeout: endless,
+        header_timeout,
+        stall_timeout,
+        min_speed_window: endless,
+        ..settings()
+    };
     let rows: Vec<(&str, Vec<Step>)> = vec![
         ("row 75, no answer", vec![Step::Hang]),
         ("row 80", vec![send(head("Content-Length: 9\r\n")), send("BODY"), Step::Hang]),
@@ -300,9 +309,7 @@ async fn an_origin_that_stops_or_dribbles_is_a_stall() {
         ),
     ];
     for (row, steps) in rows {
-        let began = tokio::time::Instant::now();
         assert_eq!(verdict(fetch_steps(impatient(), steps).await), stalled, "{row}");
-        assert!(began.elapsed() < 8 * SHORT, "{row}: {:?}", began.elapsed());
     }
 
     // Each byte comes before the stall timer ends; together they are too slow.

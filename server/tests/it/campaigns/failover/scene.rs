@@ -23,6 +23,8 @@ pub const URLS: usize = 5;
 const CANCELS: usize = 2;
 /// Transfers of a node, and how long each takes: so that there is a line, in which cancels find jobs.
 const TRANSFERS: &str = "4";
+/// Transfers of the node that empties the line in the end, when nobody cancels any more.
+const LAST_TRANSFERS: &str = "32";
 const TRANSFER: Duration = Duration::from_millis(60);
 /// The longest pause of a client between two steps, and the pause before it asks again.
 const PACE: Duration = Duration::from_millis(60);
@@ -92,7 +94,8 @@ impl Scene {
             node.terminate();
         }
         let limit = SOON * 4 + Duration::from_secs(1) * u32::try_from(switches).unwrap();
-        load::judge(&self.homes[0], &self.history, None, limit).await
+        let last = self.homes[0].clone().with("HAULAGE_TRANSFERS", LAST_TRANSFERS);
+        load::judge(&last, &self.history, None, limit).await
     }
 }
 
