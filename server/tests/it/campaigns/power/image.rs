@@ -12,17 +12,27 @@ use crate::harness::seeded::Seeded;
 const PAGE: usize = 4096;
 /// What every drive writes whole; a torn page is one of which only some sectors were written.
 const SECTOR: usize = 512;
+/// Where ext4 has its superblock: two sectors.
+const SUPERBLOCK: std::ops::Range<usize> = 1024..2048;
 
 /// A moment at which the power goes, and what of the unflushed writes survives it.
 #[derive(Clone, Debug)]
 pub struct Cut {
     /// Entries of the log that happened.
     pub at: usize,
-    /// The share of unflushed pieces that survive.
-    survival: f64,
+    survival: Survival,
     /// The size of a piece that survives or not.
     piece: usize,
     choices: Seeded,
+}
+
+/// Which unflushed pieces survive.
+#[derive(Clone, Copy, Debug)]
+enum Survival {
+    /// This share of them.
+    Share(f64),
+    /// Every other one.
+    Even,
 }
 
 impl Cut {
@@ -31,18 +41,35 @@ impl Cut {
         let mut cuts: Vec<Self> = (0..count)
             .map(|n| Self {
                 at: first + choices.below(end - first) + 1,
-                survival: match n % 8 {
+                survival: Survival::Share(match n % 8 {
                     // Nothing of a drive's cache, and all of it.
                     0 => 0.0,
                     1 => 1.0,
                     _ => choices.fraction(),
-                },
+                }),
                 piece: if n % 4 == 3 { SECTOR } else { PAGE },
                 choices: choices.branch(),
             })
             .collect();
         cuts.sort_by_key(|cut| cut.at);
         cuts
+    }
+
+    /// The last cut at or after the entry `first` that leaves the first disk half a superblock.
+    pub fn through_the_superblock<T>(log: &[Entry<T>], first: usize) -> Option<Self> {
+        let is_it = |entry: &Entry<T>| match entry {
+            Entry::Write { disk: 0, at, bytes } => {
+                *at <= SUPERBLOCK.start && SUPERBLOCK.end <= at + bytes.len()
+            }
+            Entry::Write { .. } | Entry::Flush { .. } | Entry::Told(_) => false,
+        };
+        let at = first + log[first..].iter().rposition(is_it)? + 1;
+        Some(Self { at, survival: Survival::Even, piece: SECTOR, choices: Seeded::new(0) })
+    }
+
+    /// Whether it may leave pages of which only some sectors were written.
+    pub fn tears_pages(&self) -> bool {
+        self.piece < PAGE
     }
 }
 
@@ -103,8 +130,12 @@ impl<'a, T> Replay<'a, T> {
             for write in &disk.pending {
                 let (at, bytes) = written(&self.log[*write]);
                 for (n, piece) in bytes.chunks(cut.piece).enumerate() {
-                    if choices.chance(cut.survival) {
-                        let start = at + n * cut.piece;
+                    let start = at + n * cut.piece;
+                    let survives = match cut.survival {
+                        Survival::Share(share) => choices.chance(share),
+                        Survival::Even => start / cut.piece % 2 == 0,
+                    };
+                    if survives {
                         image[start..start + piece.len()].copy_from_slice(piece);
                     }
                 }
@@ -141,7 +172,7 @@ mod tests {
     }
 
     fn cut(at: usize, survival: f64, piece: usize) -> Cut {
-        Cut { at, survival, piece, choices: Seeded::new(1) }
+        Cut { at, survival: Survival::Share(survival), piece, choices: Seeded::new(1) }
     }
 
     /// The first three pages of the image, by their first bytes.

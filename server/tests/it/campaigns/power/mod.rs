@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use image::{Cut, Replay};
 use inspect::{Wrong, inspect};
-use record::{Plan, Skipped, record, there_is};
+use record::{Plan, Skipped, Told, record, there_is};
 
 use crate::harness::origin::Origin;
 use crate::harness::seeded::Seeded;
@@ -33,6 +33,8 @@ struct Shown {
     images: usize,
     recordings: usize,
     told: usize,
+    /// Images that e2fsck had to mend.
+    mended: usize,
     /// Images by what is wrong with them, and the first example of each.
     wrong: BTreeMap<Wrong, (usize, String)>,
 }
@@ -44,8 +46,12 @@ impl Shown {
 
     /// Images in which something acknowledged was lost.
     fn enter(&self, campaign: &str, seed: u64) {
-        let mut counts =
-            vec![("recordings", self.recordings), ("images", self.images), ("promises", self.told)];
+        let mut counts = vec![
+            ("recordings", self.recordings),
+            ("images", self.images),
+            ("promises", self.told),
+            ("mended by e2fsck", self.mended),
+        ];
         for (name, wrong) in [
             ("not mounted", Wrong::NotMounted),
             ("not started", Wrong::NotStarted),
@@ -60,6 +66,27 @@ impl Shown {
             counts.push((name, self.with(wrong)));
         }
         ledger::enter(campaign, Some(seed), &counts);
+    }
+
+    /// Makes the image of a cut, and looks at it.
+    async fn look(
+        &mut self,
+        replay: &mut Replay<'_, Told>,
+        cut: &Cut,
+        disks: usize,
+        origin: &Origin,
+    ) {
+        replay.advance(cut);
+        let dir = tempfile::tempdir().unwrap();
+        replay.write_images(cut, dir.path());
+        let damage = inspect(dir.path(), disks, cut, replay.told(), origin).await;
+        self.images += 1;
+        self.told += replay.told().count();
+        self.mended += usize::from(damage.mended);
+        for wrong in damage.kinds() {
+            let example = format!("{cut:?}: {:?}", damage.found[&wrong]);
+            self.wrong.entry(wrong).or_insert((0, example)).0 += 1;
+        }
     }
 }
 
@@ -76,16 +103,7 @@ async fn cut_power(
     shown.recordings += 1;
     let mut replay = Replay::new(&recording.log, plan.disks);
     for cut in Cut::choose(images, recording.first, recording.log.len(), choices) {
-        replay.advance(&cut);
-        let dir = tempfile::tempdir().unwrap();
-        replay.write_images(&cut, dir.path());
-        let damage = inspect(dir.path(), plan.disks, replay.told(), &origin).await;
-        shown.images += 1;
-        shown.told += replay.told().count();
-        for wrong in damage.kinds() {
-            let example = format!("{cut:?}: {:?}", damage.0[&wrong]);
-            shown.wrong.entry(wrong).or_insert((0, example)).0 += 1;
-        }
+        shown.look(&mut replay, &cut, plan.disks, &origin).await;
     }
     Ok(())
 }
@@ -131,6 +149,27 @@ async fn a_power_cut_takes_nothing_that_was_told() {
     shown.enter("K8", seed);
     assert!(shown.wrong.is_empty(), "seed {seed}: {:#?}", shown.wrong);
     assert!(shown.told > shown.images, "promises were compared");
+}
+
+/// What a file system of sectors does with a cut that its maker did not think of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_superblock_is_mended_at_the_start_and_takes_nothing() {
+    let name = "a_torn_superblock_is_mended_at_the_start_and_takes_nothing";
+    if let Some(why) = lacking(Skipped::Nothing) {
+        return skip(name, why);
+    }
+    let origin = Origin::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let recording = match record(dir.path(), SOUND, &origin).await {
+        Ok(recording) => recording,
+        Err(said) => return skip(name, &said),
+    };
+    let cut = Cut::through_the_superblock(&recording.log, recording.first);
+    let mut replay = Replay::new(&recording.log, SOUND.disks);
+    let mut shown = Shown::default();
+    shown.look(&mut replay, &cut.expect("it was written"), SOUND.disks, &origin).await;
+    assert_eq!((shown.mended, shown.wrong), (1, BTreeMap::new()));
+    assert!(shown.told > 0, "promises were compared");
 }
 
 #[tokio::test(flavor = "multi_thread")]

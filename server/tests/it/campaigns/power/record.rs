@@ -168,7 +168,8 @@ pub async fn record(dir: &Path, plan: Plan, origin: &Origin) -> Result<Recording
     std::fs::create_dir_all(&images).unwrap();
     let disks: Disks<Told> =
         Disks::plug_in(&images, plan.disks).map_err(|e| format!("no FUSE: {e}"))?;
-    let make = "mkfs.ext4 -q -b 4096 -m 0 -N 4096 -J size=4 \
+    // Small groups, so that there is a second superblock, as on any disk of a usual size.
+    let make = "mkfs.ext4 -q -b 4096 -g 8192 -m 0 -N 4096 -J size=4 \
                 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 IMAGE";
     let place = Place::mount(dir, &images, plan.disks, make)?;
     // Directories and schema are made by a sound server: the plants are about what comes later.
