@@ -133,7 +133,7 @@ impl<'a, T> Replay<'a, T> {
                     let start = at + n * cut.piece;
                     let survives = match cut.survival {
                         Survival::Share(share) => choices.chance(share),
-                        Survival::Even => start / cut.piece % 2 == 0,
+                        Survival::Even => (start / cut.piece).is_multiple_of(2),
                     };
                     if survives {
                         image[start..start + piece.len()].copy_from_slice(piece);
