@@ -163,6 +163,7 @@ fn no_dependency_dials_unseen() {
         "wire",
         "tokio-util",
         "futures-util",
+        "time",
         "async-trait",
         "bytes",
         "ipnet",

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::harness::origin::{Origin, blob, blob_filler, tiny, tiny_token};
-use crate::harness::{Answer, Client, url_list};
+use crate::harness::{Answer, Client, SOON, url_list};
 
 /// Jobs on one page of the server's list (its limit).
 const PAGE: &str = "100";
@@ -255,15 +255,20 @@ pub fn is_final(status: &str) -> bool {
     status == "SUCCESS" || status == "CANCELED" || status.ends_with("FAIL")
 }
 
+/// How long it takes at most until the next job of a server at work has ended.
+const STALL: Duration = SOON.saturating_mul(2);
 /// Statuses of jobs that have not ended.
 const OPEN: &str = "PENDING,PROCESSING,DOWNLOADING,DOWNLOAD_SUCCESS,UPLOADING,UPLOAD_SUCCESS";
 
-/// Waits until every job of a server has ended; `Err` with what has not after `limit`.
-pub async fn settle(client: &Client, limit: Duration) -> Result<(), String> {
-    let end = Instant::now() + limit;
+/// Waits until every job of a server has ended; `Err` with what has not when for [`STALL`] none did.
+pub async fn settle(client: &Client) -> Result<(), String> {
+    let (mut least, mut end) = (usize::MAX, Instant::now() + STALL);
     loop {
         let open = list(client, Some(OPEN)).await;
         let Some(one) = open.first() else { return Ok(()) };
+        if open.len() < least {
+            (least, end) = (open.len(), Instant::now() + STALL);
+        }
         if Instant::now() >= end {
             return Err(format!("{} jobs do not end, such as {one}", open.len()));
         }

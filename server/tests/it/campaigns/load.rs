@@ -123,14 +123,9 @@ async fn work(
 
 /// Waits until all that a server knows has ended and its sweep is over, stops it, and judges the
 /// history. `told_until` is as in [`check`].
-pub async fn judge(
-    home: &Home,
-    history: &History,
-    told_until: Option<u64>,
-    limit: Duration,
-) -> Verdict {
+pub async fn judge(home: &Home, history: &History, told_until: Option<u64>) -> Verdict {
     let server = home.start();
-    if let Err(open) = history::settle(&server.client(), limit).await {
+    if let Err(open) = history::settle(&server.client()).await {
         panic!("{open}: {}", server.log());
     }
     server.terminate();

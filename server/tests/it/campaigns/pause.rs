@@ -43,7 +43,7 @@ async fn a_paused_server_ends_each_job_once_and_asks_no_more_than_it_says() {
         ended.expect("the jobs end").expect("it serves");
     }
     server.terminate();
-    let verdict = load::judge(&home, &history, None, SOON).await;
+    let verdict = load::judge(&home, &history, None).await;
     ledger::enter(
         "K12",
         Some(seed),

@@ -8,7 +8,7 @@ use super::history::History;
 use super::load::{self, Home};
 use crate::harness::process::command;
 use crate::harness::seeded::Seeded;
-use crate::harness::{SOON, count_from, ledger};
+use crate::harness::{count_from, ledger};
 
 /// The longest time of load before a backup.
 const BEFORE: Duration = Duration::from_millis(300);
@@ -61,8 +61,7 @@ async fn a_backup_under_load_holds_what_was_acknowledged_before_it() {
                 std::fs::copy(&path, told.join(name)).unwrap();
             }
         }
-        let verdict =
-            load::judge(&Home::at(place), &History::new(&told), Some(*mark), SOON * 4).await;
+        let verdict = load::judge(&Home::at(place), &History::new(&told), Some(*mark)).await;
         acknowledged += verdict.acknowledged;
         cancelled += verdict.cancelled;
         violations += verdict.violations.values().map(Vec::len).sum::<usize>();

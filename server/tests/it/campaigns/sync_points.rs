@@ -103,7 +103,7 @@ async fn run(point: Point) -> Ran {
     };
     let (calls, killed) = killer.await.unwrap();
     assert!(killed || not_started.is_none(), "{point:?}: {not_started:?}");
-    let verdict = load::judge(&home, &history, None, SOON * 2).await;
+    let verdict = load::judge(&home, &history, None).await;
     verdict.sound(&format!("{point:?}"));
     Ran { calls, killed, acknowledged: verdict.acknowledged }
 }

@@ -184,7 +184,7 @@ async fn a_failover_to_a_synchronous_standby_loses_nothing_acknowledged() {
     })
     .await;
     a_cancelled_wait_acknowledges_nothing(&scene, &mut pair).await;
-    let verdict = scene.judge(switches).await;
+    let verdict = scene.judge().await;
     enter("K11", choices.seed(), switches, &verdict);
     tell("K11", gaps);
     verdict.sound(&format!("seed {}", choices.seed()));

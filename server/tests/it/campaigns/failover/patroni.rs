@@ -299,7 +299,7 @@ async fn under_patroni_nothing_acknowledged_is_lost() {
     }
     load.goes_on(URLS).await;
     load.stop().await;
-    let verdict = scene.judge(switches).await;
+    let verdict = scene.judge().await;
     enter("K11 under Patroni", choices.seed(), switches, &verdict);
     tell("K11 under Patroni", gaps);
     verdict.sound(&format!("seed {}", choices.seed()));
