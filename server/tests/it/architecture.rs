@@ -163,7 +163,6 @@ fn no_dependency_dials_unseen() {
         "wire",
         "tokio-util",
         "futures-util",
-        "time",
         "async-trait",
         "bytes",
         "ipnet",
