@@ -28,6 +28,8 @@ use crate::door::Clock;
 use origin::{Origin, Step, Written, send};
 
 const SHORT: Duration = Duration::from_millis(300);
+/// What has not ended by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn settings() -> FetchSettings {
     FetchSettings {
@@ -309,7 +311,8 @@ async fn an_origin_that_stops_or_dribbles_is_a_stall() {
         ),
     ];
     for (row, steps) in rows {
-        assert_eq!(verdict(fetch_steps(impatient(), steps).await), stalled, "{row}");
+        let ended = tokio::time::timeout(PATIENCE, fetch_steps(impatient(), steps)).await;
+        assert_eq!(verdict(ended.expect("its own timer ends it")), stalled, "{row}");
     }
 
     // Each byte comes before the stall timer ends; together they are too slow.
